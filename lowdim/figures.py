@@ -1,0 +1,83 @@
+"""Plots in the book's style, as f(ax, arrays) -> ax.
+
+Teachers are black and dashed, students coloured, theory a thin solid line; a median stands in
+its 10-90 % band, and the boundary between trained and unseen lags is drawn. STYLE holds the
+rcParams of the book; a chapter applies them, this module never does.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+# Okabe and Ito's colours, which readers with any colour vision tell apart.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
+
+STYLE = {
+    "figure.figsize": (7.0, 3.2), "figure.facecolor": "none", "axes.facecolor": "none",
+    "savefig.transparent": True, "svg.hashsalt": "lowdim", "font.size": 10.5,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.labelsize": 10.5,
+    "legend.frameon": False, "lines.linewidth": 1.8, "figure.constrained_layout.use": True,
+}
+
+
+def impulse_responses(ax: Axes, teacher: ArrayLike, students: Mapping[str, ArrayLike], *,
+                      train_length: int) -> Axes:
+    """Impulse responses against the lag: the teacher dashed, each student as median and band.
+
+    Shapes: teacher (J,), each student (J,) or (seeds, J); students maps legend entries to them.
+    Raises ValueError for another length than the teacher's, or a train_length outside 1 … J.
+    """
+    teacher = _numbers(teacher, "teacher", 1)
+    lags = np.arange(teacher.shape[0])
+    if not 1 <= train_length <= len(lags):
+        raise ValueError(f"train_length must lie in 1 … {len(lags)}, got {train_length}")
+    for colour, (label, h) in zip(COLOURS, students.items(), strict=False):
+        median_band(ax, lags, np.atleast_2d(_numbers(h, label)), label=label, colour=colour)
+    ax.plot(lags, teacher, "--", color="black", label="teacher", zorder=3)
+    train_boundary(ax, train_length)
+    ax.set(xlabel="lag $j$", ylabel="impulse response $h_j$")
+    ax.legend()
+    return ax
+
+
+def median_band(ax: Axes, x: ArrayLike, samples: ArrayLike, *, label: str, colour: str = BLUE,
+                marker: str = "o") -> Axes:
+    """The median of samples over axis 0 against x, in its 10-90 % band.
+
+    Shapes: x (P,), samples (seeds, P). Raises ValueError for shapes that differ or numbers that
+    are not finite: a diverged run is to be shown, not dropped by the plot.
+    """
+    x, samples = _numbers(x, "x", 1), _numbers(samples, "samples", 2)
+    if samples.shape[1] != len(x):
+        raise ValueError(f"samples must be (seeds, {len(x)}) like x, got {samples.shape}")
+    low, median, high = np.quantile(samples, (0.1, 0.5, 0.9), axis=0)
+    ax.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
+    ax.plot(x, median, color=colour, marker=marker, markersize=3.5, label=label)
+    return ax
+
+
+def train_boundary(ax: Axes, train_length: int) -> Axes:
+    """A vertical line between the trained lags 0 … k-1 and the unseen ones, k = train_length.
+
+    The axis is in lags. Raises ValueError for k < 1.
+    """
+    if train_length < 1:
+        raise ValueError(f"train_length must be at least 1, got {train_length}")
+    ax.axvline(train_length - 0.5, color="0.45", linewidth=1, linestyle=":")
+    ax.annotate("trained  ", (train_length - 0.5, 1.0), xycoords=("data", "axes fraction"),
+                ha="right", va="bottom", color="0.3", fontsize=9)
+    ax.annotate("  unseen", (train_length - 0.5, 1.0), xycoords=("data", "axes fraction"),
+                ha="left", va="bottom", color="0.3", fontsize=9)
+    return ax
+
+
+def _numbers(values: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    if (ndim is not None and array.ndim != ndim) or array.size == 0:
+        raise ValueError(f"{name} must have {ndim} axes, none of length 0, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    return array

@@ -1,0 +1,89 @@
+"""Teachers with a known impulse response and the smallest possible state."""
+
+import torch
+from torch import Tensor
+
+from lowdim.rnn import LinearRNN, require_floats, require_length
+
+
+def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
+    """The minimal real system with h_j = sum_i residues_i poles_i^j.
+
+    Real poles stand on the diagonal with |B_i| = |C_i| = sqrt|residue|; a conjugate pair
+    r e^{±i theta} with residues |w| e^{±i psi} is the block r [[cos, -sin], [sin, cos]](theta),
+    which contributes 2 |w| r^j cos(j theta + psi). Shapes: (..., n) each, or lists -> state
+    dimension n. Raises ValueError for repeated poles, zero residues, or a complex pole whose
+    exact conjugate (with the conjugate residue) is missing. Source: partial fractions.
+
+    >>> modal_teacher([0.5, -0.5], [4.0, -9.0]).C.tolist()
+    [[2.0, -3.0]]
+    """
+    poles, residues = _complex_vector(poles, "poles"), _complex_vector(residues, "residues")
+    if poles.shape != residues.shape:
+        raise ValueError(f"poles and residues must have the same shape, got "
+                         f"{tuple(poles.shape)} and {tuple(residues.shape)}")
+    n, batch = poles.shape[-1], poles.shape[:-1]
+    systems = [_modal(p, w) for p, w in zip(poles.reshape(-1, n), residues.reshape(-1, n),
+                                            strict=True)]
+    return LinearRNN(*(torch.stack(M).reshape(*batch, *M[0].shape)
+                       for M in zip(*systems, strict=True)))
+
+
+def memoryless_teacher(gain: float) -> LinearRNN:
+    """The system y_t = gain x_t: A = 0, |B| = |C| = sqrt|gain|, h = (gain, 0, 0, …).
+
+    Shapes: state dimension 1, no batch. Raises ValueError for a gain that is zero or not finite.
+
+    >>> [M.item() for M in memoryless_teacher(-4.0)]
+    [0.0, 2.0, -2.0]
+    """
+    return delay_teacher(0, gain)
+
+
+def delay_teacher(lag: int, gain: float = 1.0) -> LinearRNN:
+    """The system y_t = gain x_{t-lag}: h = gain at that lag, zero at every other.
+
+    A shift register of lag + 1 cells, |B| = |C| = sqrt|gain|; no smaller state will do, since the
+    Hankel matrix of h has rank lag + 1. Shapes: state dimension lag + 1, no batch. Raises
+    ValueError for lag < 0 or a gain that is zero or not finite.
+    """
+    require_length(lag, "lag", least=0)
+    gain = require_floats(gain, "gain", ndim=0)
+    if gain.ndim or gain == 0:
+        raise ValueError(f"gain must be one nonzero number, got {gain.tolist()}")
+    A = torch.diag_embed(gain.new_ones(lag), offset=-1) if lag else gain.new_zeros(1, 1)
+    B, C = gain.new_zeros(lag + 1, 1), gain.new_zeros(1, lag + 1)
+    B[0, 0], C[0, -1] = gain.abs().sqrt(), gain.sign() * gain.abs().sqrt()
+    return LinearRNN(A, B, C)
+
+
+def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:
+    if len(set(poles.tolist())) < len(poles):
+        raise ValueError(f"poles must be distinct, got {poles.tolist()}")
+    if (residues == 0).any():
+        raise ValueError(f"residues must be nonzero, got {residues.tolist()}")
+    modes = dict(zip(poles.tolist(), residues.tolist(), strict=True))
+    for pole, residue in modes.items():
+        if modes.get(pole.conjugate()) != residue.conjugate():
+            raise ValueError(f"pole {pole} with residue {residue} needs its exact conjugate")
+    size = residues.abs().sqrt()
+    phase = residues / residues.abs()
+    A, B, C = torch.diag(poles.real), size[:, None].clone(), (phase.real * size)[None].clone()
+    order = poles.tolist()
+    for i, pole in enumerate(order):
+        if pole.imag > 0:
+            j = order.index(pole.conjugate())
+            A[j, i], A[i, j] = pole.imag, -pole.imag
+            B[i, 0], B[j, 0] = 2**0.5 * size[i], 0
+            C[0, i], C[0, j] = 2**0.5 * size[i] * torch.stack((phase[i].real, -phase[i].imag))
+    return LinearRNN(A, B, C)
+
+
+def _complex_vector(values: Tensor, name: str) -> Tensor:
+    """values (..., n), real or complex, as complex128 on their own device."""
+    if not isinstance(values, Tensor):
+        values = torch.as_tensor(values, dtype=torch.complex128)
+    if values.dtype == torch.complex128:
+        require_floats(torch.view_as_real(values), name, ndim=2)
+        return values
+    return require_floats(values, name, ndim=1).to(torch.complex128)
