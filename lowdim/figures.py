@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 # Okabe and Ito's colours, which readers with any colour vision tell apart.
@@ -28,16 +29,20 @@ def impulse_responses(ax: Axes, teacher: ArrayLike, students: Mapping[str, Array
     """Impulse responses against the lag: the teacher dashed, each student as median and band.
 
     Shapes: teacher (J,), each student (J,) or (seeds, J); students maps legend entries to them.
-    Raises ValueError for another length than the teacher's, or a train_length outside 1 … J.
+    Raises ValueError for another length than the teacher's, a train_length outside 1 … J, or more
+    students than there are colours.
     """
     teacher = _numbers(teacher, "teacher", 1)
     lags = np.arange(teacher.shape[0])
     if not 1 <= train_length <= len(lags):
         raise ValueError(f"train_length must lie in 1 … {len(lags)}, got {train_length}")
+    if len(students) > len(COLOURS):
+        raise ValueError(f"students must be at most {len(COLOURS)}, got {len(students)}")
     for colour, (label, h) in zip(COLOURS, students.items(), strict=False):
-        median_band(ax, lags, np.atleast_2d(_numbers(h, label)), label=label, colour=colour)
+        median_band(ax, lags, np.atleast_2d(_numbers(h, label, 1, 2)), label=label, colour=colour)
     ax.plot(lags, teacher, "--", color="black", label="teacher", zorder=3)
     train_boundary(ax, train_length)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="lag $j$", ylabel="impulse response $h_j$")
     ax.legend()
     return ax
@@ -64,7 +69,7 @@ def train_boundary(ax: Axes, train_length: int) -> Axes:
 
     The axis is in lags. Raises ValueError for k < 1.
     """
-    if train_length < 1:
+    if not train_length >= 1:
         raise ValueError(f"train_length must be at least 1, got {train_length}")
     ax.axvline(train_length - 0.5, color="0.45", linewidth=1, linestyle=":")
     ax.annotate("trained  ", (train_length - 0.5, 1.0), xycoords=("data", "axes fraction"),
@@ -74,10 +79,12 @@ def train_boundary(ax: Axes, train_length: int) -> Axes:
     return ax
 
 
-def _numbers(values: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
-    if (ndim is not None and array.ndim != ndim) or array.size == 0:
-        raise ValueError(f"{name} must have {ndim} axes, none of length 0, got {array.shape}")
+def _numbers(values: ArrayLike, name: str, *ndim: int) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf" or array.ndim not in ndim or array.size == 0:
+        axes = " or ".join(map(str, ndim))
+        raise ValueError(f"{name} must be real numbers with {axes} axes, none of length 0, "
+                         f"got dtype {array.dtype} and shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array

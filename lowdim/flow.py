@@ -27,27 +27,28 @@ class Trace(NamedTuple):
 
 
 def gradient_descent(rnn: LinearRNN, h_teacher: Tensor, *, lr: float | Tensor, steps: int,
-                     record_every: int, loss_tol: float = 0.0, covariance: Tensor | None = None,
+                     record_every: int, loss_tol: float | Tensor = 0.0,
+                     covariance: Tensor | None = None,
                      project: Callable[[LinearRNN], LinearRNN] | None = None) -> Trace:
     """Plain gradient descent theta <- theta - lr * grad L, from rnn, on the exact loss.
 
-    Shapes: h_teacher (k,) or (*batch, k); lr a number or a tensor over the batch; covariance
-    (k, k) or (*batch, k, k), white inputs without it. The batch is that of rnn. project maps the
-    iterate after each step. A run ends with loss <= loss_tol, after `steps` steps, or when its
-    next loss is not finite; it is then frozen, a diverged run at its last finite iterate. Raises
-    ValueError for malformed input, lr <= 0, or an initial loss that is not finite.
+    Shapes: h_teacher (k,) or (*batch, k); lr and loss_tol numbers or tensors over the batch;
+    covariance (k, k) or (*batch, k, k), white inputs without it. The batch is that of rnn.
+    project maps the iterate after each step. A run ends with loss <= loss_tol, after `steps` steps,
+    or when its next loss is not finite; it is then frozen, a diverged run at its last finite
+    iterate. Raises ValueError for malformed input, lr <= 0, or an initial loss not finite.
     """
     rnn = require_rnn(rnn)
     h_teacher = _over_batch(h_teacher, "h_teacher", rnn, 1)
     S = require_covariance(covariance, h_teacher)
     S = None if S is None else _over_batch(S, "covariance", rnn, 2)
-    lr = _over_batch(lr, "lr", rnn, 0)
+    lr, loss_tol = _over_batch(lr, "lr", rnn, 0), _over_batch(loss_tol, "loss_tol", rnn, 0)
     if not (lr > 0).all():
         raise ValueError(f"lr must be positive, got {lr.min().item()}")
     require_length(steps, "steps", least=0)
     require_length(record_every, "record_every")
-    if not loss_tol >= 0:
-        raise ValueError(f"loss_tol must be >= 0, got {loss_tol}")
+    if not (loss_tol >= 0).all():
+        raise ValueError(f"loss_tol must be >= 0, got {loss_tol.min().item()}")
 
     loss, gradient = loss_and_gradient(rnn, h_teacher, S)
     if not torch.isfinite(loss).all():
@@ -59,7 +60,10 @@ def gradient_descent(rnn: LinearRNN, h_teacher: Tensor, *, lr: float | Tensor, s
         if not running.any():
             break
         new = LinearRNN(*(M - lr[..., None, None] * G for M, G in zip(rnn, gradient, strict=True)))
-        new = new if project is None else LinearRNN(*project(new))
+        if project is not None:
+            new = LinearRNN(*project(new))
+            if any(n.shape != M.shape for n, M in zip(new, rnn, strict=True)):
+                raise ValueError("project must return an rnn of the shapes that it was given")
         new_loss, new_gradient = loss_and_gradient(new, h_teacher, S)
         moves = running & torch.isfinite(new_loss)  # infinite parameters make an infinite or NaN
         if not moves.all():
@@ -89,7 +93,7 @@ def _over_batch(value: Tensor | float, name: str, rnn: LinearRNN, ndim: int) -> 
     value, batch = require_floats(value, name, ndim=ndim, like=rnn.A), rnn.A.shape[:-2]
     lead = value.shape[:value.ndim - ndim]
     try:
-        return value.expand(*batch, *value.shape[len(lead):])
+        return value.expand((*batch, *value.shape[len(lead):]))
     except RuntimeError:
         raise ValueError(f"{name} has leading axes {tuple(lead)}, which must broadcast to the "
                          f"batch of rnn, {tuple(batch)}") from None

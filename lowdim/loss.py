@@ -8,7 +8,15 @@ S = 1, which is the default. There is no 1/2 and no 1/k.
 import torch
 from torch import Tensor
 
-from lowdim.rnn import LinearRNN, impulse_response, krylov, require_floats, require_rnn
+from lowdim.rnn import (
+    LinearRNN,
+    impulse_response,
+    krylov,
+    require_broadcast,
+    require_floats,
+    require_length,
+    require_rnn,
+)
 
 
 def population_loss(h: Tensor, h_teacher: Tensor, *, covariance: Tensor | None = None) -> Tensor:
@@ -33,7 +41,8 @@ def population_gradient(rnn: LinearRNN, h_teacher: Tensor, *,
     """
     rnn = require_rnn(rnn)
     h_teacher = require_floats(h_teacher, "h_teacher", ndim=1, like=rnn.A)
-    S = require_covariance(covariance, h_teacher)
+    batch = require_broadcast(rnn=rnn.A.shape[:-2], h_teacher=h_teacher.shape[:-1])
+    S = require_covariance(covariance, h_teacher.expand(*batch, -1))
     return loss_and_gradient(rnn, h_teacher, S)[1]
 
 
@@ -43,10 +52,13 @@ def sampled_loss(rnn: LinearRNN, x: Tensor, y: Tensor) -> Tensor:
     Shapes: x (..., N, k) in time order, y (..., N) -> (...), batches broadcast with rnn's.
     Raises ValueError for malformed input or numbers of sequences that differ.
     """
-    x, y = require_floats(x, "x", ndim=2), require_floats(y, "y", ndim=1)
+    rnn = require_rnn(rnn)
+    x = require_floats(x, "x", ndim=2, like=rnn.A)
+    y = require_floats(y, "y", ndim=1, like=x)
     if x.shape[-2] != y.shape[-1]:
         raise ValueError(f"y must hold one label for each of the {x.shape[-2]} sequences of x, "
                          f"got {y.shape[-1]}")
+    require_broadcast(rnn=rnn.A.shape[:-2], x=x.shape[:-2], y=y.shape[:-1])
     h = impulse_response(rnn, x.shape[-1])
     return ((x.flip(-1) @ h[..., None]).squeeze(-1) - y).square().mean(-1)
 
@@ -58,7 +70,7 @@ def extrapolation_error(h: Tensor, h_teacher: Tensor, train_length: int) -> Tens
     1 <= train_length < J.
     """
     r = _residual(h, h_teacher)
-    if not 1 <= train_length < r.shape[-1]:
+    if require_length(train_length, "train_length") >= r.shape[-1]:
         raise ValueError(f"train_length must lie in 1 … {r.shape[-1] - 1} to leave lags unseen, "
                          f"got {train_length}")
     return r[..., train_length:].abs().amax(-1)
@@ -94,6 +106,7 @@ def require_covariance(covariance: Tensor | None, h: Tensor) -> Tensor | None:
     if covariance is None:
         return None
     S, k = require_floats(covariance, "covariance", ndim=2, like=h), h.shape[-1]
+    require_broadcast(h=h.shape[:-1], covariance=S.shape[:-2])
     if S.shape[-2:] != (k, k):
         raise ValueError(f"covariance must be (..., {k}, {k}) for {k} lags, got {tuple(S.shape)}")
     size = S.abs().amax((-2, -1))
@@ -110,10 +123,8 @@ def _residual(h: Tensor, h_teacher: Tensor) -> Tensor:
     if h.shape[-1] != h_teacher.shape[-1]:
         raise ValueError(f"h and h_teacher must have the same length, got {h.shape[-1]} "
                          f"and {h_teacher.shape[-1]}")
-    try:
-        return h - h_teacher
-    except RuntimeError as error:
-        raise ValueError(f"h and h_teacher must broadcast: {error}") from None
+    require_broadcast(h=h.shape[:-1], h_teacher=h_teacher.shape[:-1])
+    return h - h_teacher
 
 
 def _weighted(r: Tensor, S: Tensor | None) -> Tensor:

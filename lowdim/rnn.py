@@ -48,8 +48,8 @@ def simulate(rnn: LinearRNN, x: Tensor) -> Tensor:
     [0.0, 5.0, 6.0]
     """
     A, B, C = require_rnn(rnn)
-    x = require_floats(x, "x", ndim=1)
-    batch = _broadcast("the batch of rnn", A.shape[:-2], "of x", x.shape[:-1])
+    x = require_floats(x, "x", ndim=1, like=A)
+    batch = require_broadcast(rnn=A.shape[:-2], x=x.shape[:-1])
     s, y = A.new_zeros(*batch, A.shape[-1], 1), []
     for x_t in x.unbind(-1):
         s = A @ s + B * x_t[..., None, None]
@@ -67,11 +67,18 @@ def random_rnn(dim: int, *, scale: float, batch: tuple[int, ...] = (), structure
     With G such a matrix, A = G ("general"), (G + G^T)/sqrt(2) ("symmetric"; its diagonal has
     twice the variance), the same with C = B^T ("symmetric_balanced"), or diagonal with
     N(0, scale^2) entries ("diagonal"). Shapes: A (*batch, dim, dim) and so on, on the
-    generator's device. Raises ValueError for dim < 1, scale < 0 or an unknown structure.
+    generator's device. Raises ValueError for dim < 1, scale < 0, an empty or malformed batch, an
+    unknown structure or no generator.
     """
     require_length(dim, "dim")
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"scale must be a finite number >= 0, got {scale}")
+    if not isinstance(batch, tuple):
+        raise ValueError(f"batch must be a tuple of lengths, got {batch!r}")
+    for length in batch:
+        require_length(length, "each axis of batch")
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
+    if not (isinstance(scale, int | float) and 0 <= scale < float("inf")):
+        raise ValueError(f"scale must be a finite number >= 0, got {scale!r}")
     if structure not in STRUCTURES:
         raise ValueError(f"structure must be one of {STRUCTURES}, got {structure!r}")
 
@@ -96,10 +103,10 @@ def change_basis(rnn: LinearRNN, T: Tensor) -> LinearRNN:
     rnn, and for T of the wrong shape or numerically singular.
     """
     A, B, C = require_rnn(rnn)
-    T = require_floats(T, "T", ndim=2)
+    T = require_floats(T, "T", ndim=2, like=A)
     if T.shape[-2:] != A.shape[-2:]:
         raise ValueError(f"T must be {tuple(A.shape[-2:])} like A, got {tuple(T.shape[-2:])}")
-    batch = _broadcast("the batch of rnn", A.shape[:-2], "of T", T.shape[:-2])
+    batch = require_broadcast(rnn=A.shape[:-2], T=T.shape[:-2])
     if not (torch.linalg.cond(T) < 1 / torch.finfo(T.dtype).eps).all():
         raise ValueError("T must be invertible, got a matrix that is singular in float64")
     A, B, C = T @ A, T @ B, C.expand(*batch, *C.shape[-2:])
@@ -119,42 +126,56 @@ def krylov(A: Tensor, v: Tensor, length: int) -> Tensor:
 
 
 def require_rnn(rnn: LinearRNN) -> LinearRNN:
-    """The rnn itself, or a ValueError that says which of A, B, C is malformed and how.
+    """The rnn, its entries as tensors, or a ValueError that says what is malformed and how.
 
     Shapes and number format are those of LinearRNN; all entries must be finite.
     """
-    A, B, C = (require_floats(M, name, ndim=2) for M, name in zip(rnn, "ABC", strict=True))
+    if not isinstance(rnn, LinearRNN):
+        raise ValueError(f"rnn must be a LinearRNN, got {type(rnn).__name__}")
+    A = require_floats(rnn.A, "A", ndim=2)
+    B, C = (require_floats(M, name, ndim=2, like=A) for M, name in ((rnn.B, "B"), (rnn.C, "C")))
     d = A.shape[-1]
     for M, name, shape in ((A, "A", (d, d)), (B, "B", (d, 1)), (C, "C", (1, d))):
         if M.shape[-2:] != shape or M.shape[:-2] != A.shape[:-2]:
             raise ValueError(f"{name} must have shape {(*A.shape[:-2], *shape)} for an A with "
                              f"{d} columns and this batch, got {tuple(M.shape)}")
-        if M.device != A.device:
-            raise ValueError(f"{name} must be on the device of A, {A.device}, got {M.device}")
-    return rnn
+    return LinearRNN(A, B, C)
 
 
 def require_floats(values: Tensor, name: str, *, ndim: int, like: Tensor | None = None) -> Tensor:
     """values as a float64 tensor with at least ndim axes, none of length 0, all finite.
 
-    A nested list becomes a tensor on the device of like; a tensor is returned as it is, on its
-    own device. Raises ValueError, naming the argument, for anything else (float32 and complex
-    included).
+    A nested list becomes a tensor on the device of like; a tensor is returned as it is and must
+    be on that device. Raises ValueError, naming the argument, for anything else (float32 and
+    complex included).
     """
-    if not isinstance(values, Tensor):
-        device = None if like is None else like.device
-        try:
-            values = torch.as_tensor(values, dtype=torch.float64, device=device)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{name} must be an array of real numbers: {error}") from None
+    values = to_tensor(values, name, torch.float64, like=like)
     if values.dtype != torch.float64:
         raise ValueError(f"{name} must be float64, got {values.dtype}")
+    if like is not None and values.device != like.device:
+        raise ValueError(f"{name} must be on the device {like.device}, got {values.device}")
     if values.ndim < ndim or values.numel() == 0:
         raise ValueError(f"{name} must have at least {ndim} axes, none of length 0, "
                          f"got shape {tuple(values.shape)}")
     if not torch.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~torch.isfinite(values)][0].item()}")
     return values
+
+
+def to_tensor(values: Tensor, name: str, dtype: torch.dtype, *,
+              like: Tensor | None = None) -> Tensor:
+    """values if a tensor, else a new tensor of dtype on the device of like.
+
+    A NumPy array keeps its own dtype, so that float32 is seen and not silently widened. Raises
+    ValueError, naming the argument, for what holds no numbers of that kind.
+    """
+    if isinstance(values, Tensor):
+        return values
+    dtype = None if hasattr(values, "dtype") else dtype
+    try:
+        return torch.tensor(values, dtype=dtype, device=None if like is None else like.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
 
 
 def require_length(length: int, name: str = "length", *, least: int = 1) -> int:
@@ -164,9 +185,10 @@ def require_length(length: int, name: str = "length", *, least: int = 1) -> int:
     return length
 
 
-def _broadcast(name: str, shape: torch.Size, other: str, other_shape: torch.Size) -> torch.Size:
+def require_broadcast(**batches: torch.Size) -> torch.Size:
+    """The batch shape that all arguments broadcast to, or a ValueError that names them."""
     try:
-        return torch.broadcast_shapes(shape, other_shape)
+        return torch.broadcast_shapes(*batches.values())
     except RuntimeError:
-        raise ValueError(f"{name}, {tuple(shape)}, must broadcast with that {other}, "
-                         f"{tuple(other_shape)}") from None
+        shapes = " and ".join(f"{name} {tuple(shape)}" for name, shape in batches.items())
+        raise ValueError(f"batch axes must broadcast together, got {shapes}") from None

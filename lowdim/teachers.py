@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lowdim.rnn import LinearRNN, require_floats, require_length
+from lowdim.rnn import LinearRNN, require_floats, require_length, to_tensor
 
 
 def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
@@ -18,7 +18,8 @@ def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
     >>> modal_teacher([0.5, -0.5], [4.0, -9.0]).C.tolist()
     [[2.0, -3.0]]
     """
-    poles, residues = _complex_vector(poles, "poles"), _complex_vector(residues, "residues")
+    poles = _complex_vector(poles, "poles")
+    residues = _complex_vector(residues, "residues", like=poles)
     if poles.shape != residues.shape:
         raise ValueError(f"poles and residues must have the same shape, got "
                          f"{tuple(poles.shape)} and {tuple(residues.shape)}")
@@ -67,7 +68,8 @@ def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:
         if modes.get(pole.conjugate()) != residue.conjugate():
             raise ValueError(f"pole {pole} with residue {residue} needs its exact conjugate")
     size = residues.abs().sqrt()
-    phase = residues / residues.abs()
+    # A real residue keeps an exact sign: complex division would round it, and |B_i| = |C_i| break.
+    phase = torch.where(residues.imag == 0, residues.real.sign(), residues / residues.abs())
     A, B, C = torch.diag(poles.real), size[:, None].clone(), (phase.real * size)[None].clone()
     order = poles.tolist()
     for i, pole in enumerate(order):
@@ -79,11 +81,11 @@ def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:
     return LinearRNN(A, B, C)
 
 
-def _complex_vector(values: Tensor, name: str) -> Tensor:
+def _complex_vector(values: Tensor, name: str, like: Tensor | None = None) -> Tensor:
     """values (..., n), real or complex, as complex128 on their own device."""
-    if not isinstance(values, Tensor):
-        values = torch.as_tensor(values, dtype=torch.complex128)
+    values = to_tensor(values, name, torch.complex128, like=like)
     if values.dtype == torch.complex128:
-        require_floats(torch.view_as_real(values), name, ndim=2)
+        for part in (values.real, values.imag):
+            require_floats(part, name, ndim=1, like=like)
         return values
-    return require_floats(values, name, ndim=1).to(torch.complex128)
+    return require_floats(values, name, ndim=1, like=like).to(torch.complex128)

@@ -1,0 +1,21 @@
+// Formulas stand in the page without any script. This one keeps wide ones inside their box:
+// a long formula in a sentence gets a scroll bar of its own, and what scrolls can be reached
+// with the keyboard. It runs again when the width of the window changes.
+(() => {
+    const fit = () => {
+        for (const math of document.querySelectorAll("span.math")) {
+            math.classList.remove("wide");
+            const room = math.parentElement.getBoundingClientRect().right;
+            const parts = [...math.querySelectorAll(".katex-html > .base")];
+            math.classList.toggle("wide",
+                parts.some(part => part.getBoundingClientRect().right > room + 1));
+        }
+        for (const box of document.querySelectorAll(".katex-display, span.math")) {
+            if (box.scrollWidth > box.clientWidth && box.clientWidth > 0) box.tabIndex = 0;
+            else box.removeAttribute("tabindex");
+        }
+    };
+    addEventListener("load", fit);
+    addEventListener("resize", fit);
+    document.fonts.addEventListener("loadingdone", fit);
+})();

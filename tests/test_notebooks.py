@@ -1,0 +1,122 @@
+"""The tool that stores the chapters: canonical form, and what it refuses to write."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "notebooks.py"
+tool = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+
+
+def untidy(*sources):
+    cells = [new_markdown_cell("# Title"), *map(new_code_cell, sources)]
+    language = {"name": "python", "version": "3.0"}
+    nb = new_notebook(cells=cells, metadata={"widgets": {}, "language_info": language})
+    nb.cells[-1].metadata = {"scrolled": True, "tags": ["hide-input"], "execution": {"start": 1}}
+    return nb
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    def write(*sources):
+        path = tmp_path / "chapter.ipynb"
+        path.write_text(tool.dumps(untidy(*sources)), encoding="utf-8")
+        return path
+
+    return write
+
+
+def run(*arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_canonical_drops_what_depends_on_machine_clock_or_editor():
+    nb = tool.canonical(untidy("1 + 1", "2"))
+    assert [cell.id for cell in nb.cells] == ["cell-00", "cell-01", "cell-02"]
+    assert [cell.execution_count for cell in nb.cells[1:]] == [1, 2]
+    assert nb.cells[-1].metadata == {"tags": ["hide-input"]}
+    assert set(nb.metadata) == {"kernelspec", "language_info"}
+    assert nb.metadata.language_info == {"name": "python"}
+
+
+def test_canonical_is_pure_and_idempotent():
+    nb = untidy("1")
+    before = tool.dumps(nb)
+    once = tool.canonical(nb)
+    assert tool.dumps(nb) == before
+    assert tool.canonical(once) == once
+
+
+def test_streams_merge_only_with_a_neighbour_of_the_same_name():
+    streams = [stream("a"), stream("b"), stream("c", "stderr"), stream("d")]
+    merged = tool.merge_streams(streams)
+    assert [(out.name, out.text) for out in merged] == [
+        ("stdout", "ab"),
+        ("stderr", "c"),
+        ("stdout", "d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "found, wanted, key",
+    [
+        ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, "a[1].b"),
+        ({"a": 1}, {"a": 1, "b": None}, "b"),
+        ({"a": [1]}, {"a": [1, 2]}, "a"),
+        ({"a": 1}, {"a": 1}, None),
+    ],
+)
+def test_difference_names_the_first_key(found, wanted, key):
+    assert tool.difference(found, wanted) == key
+
+
+def test_executing_stores_outputs_in_canonical_form(stored):
+    path = stored("print('one')\nprint('two')", "from pathlib import Path\nprint(Path.cwd().name)")
+    assert run("--check", path)[0] == 1
+    code, words = run(path)
+    assert code == 0, words
+    assert tool.not_canonical(path.read_text(encoding="utf-8")) is None
+    cells = tool.nbformat.read(path, as_version=4).cells
+    assert cells[1].outputs[0].text == "one\ntwo\n"
+    assert cells[2].outputs[0].text == f"{path.parent.name}\n"
+    assert run("--check", path)[0] == 0
+
+
+def test_check_names_notebook_and_key_and_changes_nothing(stored):
+    path = stored("1")
+    before = path.read_bytes()
+    code, words = run("--check", path)
+    assert code == 1 and "chapter.ipynb: cells[0].id" in words
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "import sys\nprint('careful', file=sys.stderr)"])
+def test_a_failing_cell_is_named_and_the_file_stays(stored, line):
+    path = stored("1", line)
+    before = path.read_bytes()
+    code, words = run(path)
+    assert code == 1 and "chapter.ipynb: cell-02" in words
+    assert path.read_bytes() == before
+
+
+def test_layout_is_part_of_the_form(stored):
+    path = stored("1")
+    text = tool.dumps(tool.canonical(tool.nbformat.read(path, as_version=4)))
+    assert tool.not_canonical(text) is None
+    assert tool.not_canonical(text.rstrip("\n")).startswith("layout")
+
+
+def test_an_unknown_name_is_an_error():
+    code, words = run("--check", "no_such_chapter")
+    assert code == 2 and "no_such_chapter" in words

@@ -1,0 +1,164 @@
+"""Execute the chapters and store them in one canonical form, so that a diff shows what changed.
+
+    python tools/notebooks.py                 execute and store every notebook of book/
+    python tools/notebooks.py 03_moments      only these (names or paths)
+    python tools/notebooks.py --check         change nothing; exit 1 where the form is not canonical
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbformat import NotebookNode
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+CELL_METADATA = ("mystnb", "tags")
+CELL_TIMEOUT = 300  # seconds; a whole chapter takes 30, so a cell that needs more is stuck
+
+
+class ExecutionError(Exception):
+    """A cell failed, wrote to stderr, or never ended; the message names it."""
+
+
+def canonical(nb: NotebookNode) -> NotebookNode:
+    """The notebook whose ids, counts and metadata follow from its cells alone.
+
+    Kept are sources, outputs and the cell metadata `mystnb` and `tags`. Machine, clock and editor
+    leave no trace: no language version, no timing, no widget state.
+    """
+    nb = deepcopy(nb)
+    nb.nbformat, nb.nbformat_minor = 4, 5
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    count = 0
+    for position, cell in enumerate(nb.cells):
+        cell.id = f"cell-{position:02d}"
+        cell.source = cell.source.rstrip()
+        kept = {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
+        cell.metadata = nbformat.from_dict(kept)
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = merge_streams(cell.outputs)
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = count
+    return nb
+
+
+def merge_streams(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream: where a kernel flushes is chance."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def dumps(nb: NotebookNode) -> str:
+    """The text of a notebook file: sorted keys, indent 1, plain UTF-8, a final newline."""
+    return nbformat.writes(nb) + "\n"
+
+
+def difference(found: Any, wanted: Any, at: str = "") -> str | None:
+    """The first key where two nested values differ, such as `cells[3].metadata.scrolled`."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = sorted(found.keys() | wanted.keys())
+        pairs = [(f"{at}.{key}".lstrip("."), found.get(key), wanted.get(key)) for key in keys]
+        missing = [f"{at}.{key}".lstrip(".") for key in keys if (key in found) != (key in wanted)]
+    elif isinstance(found, list) and isinstance(wanted, list):
+        pairs = [(f"{at}[{i}]", *pair) for i, pair in enumerate(zip(found, wanted, strict=False))]
+        missing = [] if len(found) == len(wanted) else [at]
+    else:
+        return None if found == wanted else at
+    inner = (difference(left, right, key) for key, left, right in pairs)
+    return next((key for key in inner if key), missing[0] if missing else None)
+
+
+def not_canonical(text: str) -> str | None:
+    """The first key of a notebook file that is not canonical, None if there is none."""
+    nb = nbformat.v4.reads(text)
+    wanted = canonical(nb)
+    layout = None if text == dumps(wanted) else "layout (key order, indent, final newline)"
+    return difference(nb, wanted) or layout
+
+
+def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
+    """Run all cells in a fresh kernel started in `folder`; raise ExecutionError on any trouble."""
+    nb = deepcopy(nb)
+    started: list[int] = []
+    client = NotebookClient(
+        nb,
+        kernel_name="python3",
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=lambda cell, cell_index: started.append(cell_index),
+    )
+    try:
+        client.execute()
+    except (CellControlSignal, DeadKernelError) as error:
+        at = started[-1] if started else 0
+        raise ExecutionError(f"cell-{at:02d}: {str(error).strip()}") from error
+    for position, cell in enumerate(nb.cells):
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                raise ExecutionError(f"cell-{position:02d}: {output.ename}: {output.evalue}")
+            if output.output_type == "stream" and output.name == "stderr":
+                raise ExecutionError(f"cell-{position:02d} wrote to stderr: {output.text.strip()}")
+    return nb
+
+
+def store(path: Path) -> None:
+    """Execute one notebook and write it back; a failure leaves the file as it was."""
+    nb = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+    text = dumps(canonical(execute(nb, path.resolve().parent)))
+    path.write_text(text, encoding="utf-8")
+
+
+def locate(name: str) -> Path:
+    """A path as it is, or the name of a notebook of the book with or without `.ipynb`."""
+    path = Path(name)
+    return path if path.exists() else BOOK / f"{path.name.removesuffix('.ipynb')}.ipynb"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing, report the form")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all of book/*.ipynb")
+    options = parser.parse_args(arguments)
+    paths = [locate(name) for name in options.names] or sorted(BOOK.glob("*.ipynb"))
+    if absent := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(absent)}")
+    failures = 0
+    for path in paths:
+        start = perf_counter()
+        if options.check:
+            key = not_canonical(path.read_text(encoding="utf-8"))
+            trouble = f"{key} is not canonical: run tools/notebooks.py" if key else None
+        else:
+            trouble = None
+            try:
+                store(path)
+            except ExecutionError as error:
+                trouble = f"{error}\n(the file is unchanged)"
+        failures += trouble is not None
+        print(f"{path.name}: {trouble or f'{perf_counter() - start:.1f} s'}", flush=True)
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
