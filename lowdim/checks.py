@@ -19,7 +19,7 @@ def check(label: str, measured: Any, expected: Any = None, *, below: float | Non
     Holds if |measured - expected| <= atol + rtol |expected|, or if above < measured < below (one
     side suffices). measured: a number or a real array of any shape, of which the worst element is
     reported (the largest, where all equal what was expected); expected: one number or that shape.
-    Prints one line; raises AssertionError with the same words when it fails (NaN fails) and
+    Prints one line; raises AssertionError with the same words when it fails (NaN and infinity do),
     ValueError when the call could not fail or makes no sense: no or two kinds of bound, an empty,
     complex or boolean array, shapes that differ, a tolerance as wide as the expected value, a
     malformed label, an empty why.
@@ -29,6 +29,9 @@ def check(label: str, measured: Any, expected: Any = None, *, below: float | Non
     """
     _require_label(label, why)
     values = _real(measured, f"{label}: measured")
+    if not np.isfinite(values).all():
+        bad = values[~np.isfinite(values)]
+        _verdict(False, f"{label}: {bad.size} of {values.size} not finite: {bad[0]} ({why})")
     if (expected is None) == (below is None and above is None):
         raise ValueError(f"{label}: give either expected, or below and/or above")
     rtol, atol = _number(rtol, f"{label}: rtol"), _number(atol, f"{label}: atol")
@@ -101,7 +104,7 @@ def _against_expected(label: str, values: np.ndarray, expected: np.ndarray, rtol
     excess = np.abs(values - expected) - tolerance
     holds = bool((excess <= 0).all())
     # Among gaps of rounding size the worst differs from CPU to CPU: show the largest value then.
-    i = np.argmax(np.abs(expected) if holds else excess)  # NaN wins: argmax returns the first NaN
+    i = np.argmax(np.abs(expected) if holds else excess)
     shown = 0.0 if holds and expected[i] == 0 else values[i]
     within = f"within {tolerance[i]:.1g}" if tolerance[i] else "exactly"
     return holds, f"{shown:.4g} = {expected[i]:.4g} {within}"

@@ -1,9 +1,17 @@
-"""Teachers with a known impulse response and the smallest possible state."""
+"""Teachers with a known impulse response, and students that fit a teacher and still fail."""
 
 import torch
 from torch import Tensor
 
-from lowdim.rnn import LinearRNN, require_floats, require_length, to_tensor
+from lowdim.rnn import (
+    LinearRNN,
+    impulse_response,
+    require_floats,
+    require_length,
+    require_rnn,
+    to_tensor,
+)
+from lowdim.structure import hankel, hankel_singular_values
 
 
 def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
@@ -56,6 +64,58 @@ def delay_teacher(lag: int, gain: float = 1.0) -> LinearRNN:
     B, C = gain.new_zeros(lag + 1, 1), gain.new_zeros(1, lag + 1)
     B[0, 0], C[0, -1] = gain.abs().sqrt(), gain.sign() * gain.abs().sqrt()
     return LinearRNN(A, B, C)
+
+
+def failing_student(teacher: LinearRNN, train_length: int, dim: int, error: float) -> LinearRNN:
+    """A student with h_j = h*_j for j < k = train_length and h_k = h*_k + error.
+
+    Its state lists its next `dim` outputs: A shifts them up and appends sum_i a_i h_{j+i}, where
+    a is the shortest solution of the Hankel equations that the k + 1 samples impose; for
+    dim > k there are none, and the student is a FIR filter. Shapes: the teacher's batch; state
+    dimension dim. Raises ValueError for a teacher that is not minimal, k < 2n, an error that is
+    zero or not finite, or dim < k + 1 - n, where no such student exists (clm-sharp-dimension).
+    """
+    A, _, _ = require_rnn(teacher)
+    n, k = A.shape[-1], require_length(train_length, "train_length")
+    error = require_floats(error, "error", ndim=0, like=A)
+    if error.ndim or error == 0:
+        raise ValueError(f"error must be one nonzero number, got {error.tolist()}")
+    if k < 2 * n:
+        raise ValueError(f"train_length must be at least 2n = {2 * n}, got {k}")
+    if require_length(dim, "dim") < k + 1 - n:
+        raise ValueError(f"dim must be at least k + 1 - n = {k + 1 - n} for a student that fits "
+                         f"k = {k} samples of a teacher of degree {n} and fails, got {dim}")
+    h = impulse_response(teacher, k + 1)
+    sigma = hankel_singular_values(h[..., :2 * n - 1])
+    if not (sigma[..., -1] > 1e-10 * sigma[..., 0]).all():
+        raise ValueError(f"teacher must be minimal, got Hankel singular values {sigma.tolist()}")
+    h = torch.cat((h[..., :k], h[..., k:] + error, h.new_zeros(*h.shape[:-1], dim)), -1)
+    last_row = h.new_zeros(*h.shape[:-1], dim)
+    if dim <= k:
+        equations = hankel(h[..., :k], k + 1 - dim)
+        last_row = (torch.linalg.pinv(equations) @ h[..., dim:k + 1, None]).squeeze(-1)
+    shift = torch.diag(h.new_ones(dim - 1), 1).expand(*h.shape[:-1], dim, dim).clone()
+    shift[..., -1, :] = last_row
+    first = torch.eye(dim, dtype=h.dtype, device=h.device)[:1].expand(*h.shape[:-1], 1, dim)
+    return LinearRNN(shift, h[..., :dim, None].clone(), first.clone())
+
+
+def null_measure(nodes: Tensor) -> Tensor:
+    """Signed weights on the nodes that the first len(nodes) - 1 moments do not see.
+
+    w_i = c / prod_{j != i} (x_i - x_j), the weights of a divided difference, with c such that
+    sum |w_i| = 1 and w_0 > 0: sum_i w_i x_i^m = 0 for m < len(nodes) - 1. Shapes: (N,) -> (N,).
+    Raises ValueError unless there are at least two nodes, all distinct.
+
+    >>> null_measure([0.0, 1.0, 2.0]).tolist()
+    [0.25, -0.5, 0.25]
+    """
+    nodes = require_floats(nodes, "nodes", ndim=1)
+    if nodes.ndim > 1 or len(nodes) < 2 or len(nodes.unique()) < len(nodes):
+        raise ValueError(f"nodes must be at least two distinct numbers, got {nodes.tolist()}")
+    gaps = nodes[:, None] - nodes + torch.eye(len(nodes), dtype=nodes.dtype, device=nodes.device)
+    weights = 1 / gaps.prod(-1)
+    return weights / (weights.abs().sum() * weights[0].sign())
 
 
 def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:

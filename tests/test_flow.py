@@ -77,9 +77,11 @@ def test_every_iterate_is_autograds(gaussian, normal, d, k, seed):
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 99))
 def test_every_iterate_on_correlated_inputs_is_autograds(gaussian, normal, d, k, seed):
     rnn, h_teacher, x = gaussian(d, seed=seed), normal(k, seed=seed), normal(3, k, seed=seed)
-    S = x.mT @ x / 3
+    S = x.mT @ x / 3  # r^T S r is the mean of (x r)^2
     trace = descend(rnn, h_teacher, lr=0.001, steps=6, covariance=S)
     assert_iterates_are_autograds(trace, rnn, h_teacher, 0.001, S)
+    r = impulse_response(trace.snapshots, k) - h_teacher
+    assert_close(trace.loss, (r @ x.mT).square().sum(-1) / 3, **ROUNDING)
 
 
 @given(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5), st.floats(-1, 1), st.floats(0.001, 0.1))
@@ -251,12 +253,23 @@ def test_project_is_called_after_each_step_and_its_result_is_used(gaussian, norm
 
 
 def test_project_does_not_move_a_finished_element():
+    offered = []
+
     def drift(rnn):
+        offered.append(rnn.A[0].item())
         return rnn._replace(A=rnn.A + 0.1)
 
     trace = descend(scalars((0.5, 1, 1), (0.5, 1, 2)), [1.0, 0.5], project=drift, steps=3)
     assert trace.reason.tolist() == ["loss_tol", "steps"]
     assert trace.snapshots.A[:, 0].flatten().tolist() == [0.5] * 4
+    assert offered == [0.5] * 3  # its gradient stays that of the frozen point, which is zero
+
+
+def test_nothing_is_computed_once_every_run_has_ended():
+    calls = []
+    ended = scalars((0.5, 3, 1), (0.5, 1, 1))
+    trace = descend(ended, [1.0, 0.5], lr=1e200, steps=50, project=lambda r: calls.append(0) or r)
+    assert trace.reason.tolist() == ["diverged", "loss_tol"] and len(calls) == 1
 
 
 def test_inputs_are_not_modified_and_no_record_shares_their_memory(gaussian, normal):
@@ -319,5 +332,6 @@ NAN, INF = float("nan"), float("inf")
     (ONE, {"project": lambda rnn: PAIR}, "project must"),
 ])
 def test_bad_arguments_are_refused(rnn, changes, argument):
+    good = {"h_teacher": H, "lr": 0.1, "steps": 3, "record_every": 1}
     with pytest.raises(ValueError, match=argument):
-        gradient_descent(rnn, **{"h_teacher": H, "lr": 0.1, "steps": 3, "record_every": 1} | changes)
+        gradient_descent(rnn, **good | changes)

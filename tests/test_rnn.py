@@ -212,6 +212,7 @@ def test_malformed_rnns_are_refused(call, bad, argument):
     (lambda: change_basis(RNN, A * torch.inf), "T must be finite"),
     (lambda: change_basis(RNN, B @ C), "T must be invertible"),
     (lambda: change_basis(RNN, 0 * A), "T must be invertible"),
+    (lambda: change_basis(RNN, [[1.0, 0.0], [0.0, 1e-17]]), "T must be invertible"),
     (lambda: change_basis(RNN, [[1.0, 1.0], [1.0, 1.0 + 1e-16]]), "T must be invertible"),
     (lambda: change_basis(PAIR, torch.stack([A] * 3)), r"rnn \(2,\) and T \(3,\)"),
 ])

@@ -4,6 +4,8 @@ What it reports in the theme's own frame is mended in `book/_templates`, colours
 `book/_static/book.css`.
 """
 
+import re
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx_proof.nodes import proof_node
@@ -28,9 +30,10 @@ def mark_proofs(doctree: nodes.document) -> None:
         box = proof[0]
         box["classes"].append("proof-text")
         for opening in list(box.findall(nodes.Text))[:1]:
-            rest = nodes.Text(opening.astext().removeprefix("Proof. "))
-            if rest != opening:
-                opening.parent.replace(opening, [nodes.emphasis("", "Proof."), nodes.Text(" "), rest])
+            rest = opening.astext().removeprefix("Proof. ")
+            if rest != opening.astext():
+                parts = [nodes.emphasis("", "Proof."), nodes.Text(f" {rest}")]
+                opening.parent.replace(opening, parts)
 
 
 def drop_repeated_ids(doctree: nodes.document) -> None:
@@ -44,13 +47,15 @@ def mend(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     drop_repeated_ids(doctree)
 
 
-def mend_bibliography(app: Sphinx, pagename, templatename, context, doctree) -> None:
-    """`doc-biblioentry` is deprecated, and a list must have list items."""
-    if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+def mend_html(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    if doctree:
+        # The role is deprecated, and a list must have list items.
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        # The underline of the link began under the space before it.
+        context["body"] = re.sub("(Solution to)(<a [^>]*>) ", r"\1 \2", body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", mend)
-    app.connect("html-page-context", mend_bibliography)
+    app.connect("html-page-context", mend_html)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -53,10 +53,17 @@ def find_node() -> str:
 
 @cache
 def server() -> Popen:
-    """The one node process of the build; it ends when its standard input closes with ours."""
+    """The one node process of the build."""
     script = Path(katex.__file__).with_name("katex.min.js")
     command = [find_node(), "-e", SERVER, str(script)]
     return Popen(command, stdin=PIPE, stdout=PIPE, text=True, encoding="utf-8")
+
+
+def stop(app: Sphinx | None = None, exception: Exception | None = None) -> None:
+    """Close the pipes, at which node ends, and wait for it."""
+    if server.cache_info().currsize:
+        with server():
+            server.cache_clear()
 
 
 def typeset(tex: str, *, display: bool = False) -> dict[str, str]:
@@ -109,5 +116,6 @@ def compare_versions(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.connect("builder-inited", compare_versions)
+    app.connect("build-finished", stop)
     # Forked writers would share one pipe.
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -8,20 +8,30 @@ that begins with **In short.**: that, with its formulas as plain characters, is 
 import re
 from html import escape
 from html.entities import html5
+from unicodedata import normalize
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
 OPENING = "In short."
 LENGTH = 300  # what link previews show at most
-FORMATTING = r"\\(mathrm|mathbb|mathbf|mathcal|operatorname|text|left|right|quad|big|Big)\b\*?"
+
+FORMATTING = r"\\(mathrm|mathbb|mathbf|mathcal|operatorname|text|left|right|quad|[bB]ig)\b\*?"
+ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
+# Where TeX and HTML have other names for a character, or the same name for another character.
+NAMES = {"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "cdot": "·", "to": "→"}
+NAMES |= dict.fromkeys(["dots", "ldots", "cdots"], "…")
 
 
 def plain(tex: str) -> str:
     r"""TeX as characters: `h_j^* \ge \alpha` becomes `h_j^* ≥ α`."""
-    tex = re.sub(FORMATTING, "", tex).replace(r"\|", "‖").replace(r"\cdot", "·")
-    tex = re.sub(r"\\([A-Za-z]+)", lambda name: html5.get(name[1] + ";", name[1]), tex)
-    return re.sub(r"\\(\W)", r"\1", tex).replace("{", "").replace("}", "").strip()
+    part = r"\s*(\w|\{[^{}]*\})"
+    tex = re.sub(FORMATTING, "", tex).replace(r"\|", "‖")
+    tex = re.sub(rf"\\[dt]?frac{part}{part}", r"\1/\2", tex)
+    tex = re.sub(rf"\\({'|'.join(ACCENTS)})\b{part}", lambda m: m[2] + ACCENTS[m[1]], tex)
+    tex = re.sub(r"\\([A-Za-z]+)", lambda m: NAMES.get(m[1]) or html5.get(m[1] + ";", m[1]), tex)
+    tex = re.sub(r"(?<!\\)[{}]", "", tex)
+    return " ".join(normalize("NFC", re.sub(r"\\(\W)", r"\1", tex)).split())
 
 
 def shorten(text: str, length: int) -> str:

@@ -1,7 +1,12 @@
 // Formulas stand in the page without any script. This one keeps wide ones inside their box:
 // a long formula in a sentence gets a scroll bar of its own, and what scrolls can be reached
 // with the keyboard. It runs again when the width of the window changes.
+//
+// A page opened as a file may not fetch its neighbours: there the search lists titles only, where
+// it would otherwise fail to load an excerpt of every result.
 (() => {
+    if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
     const fit = () => {
         for (const math of document.querySelectorAll("span.math")) {
             math.classList.remove("wide");
