@@ -179,14 +179,20 @@ def to_tensor(values: Tensor, name: str, dtype: torch.dtype, *,
 
 
 def require_length(length: int, name: str = "length", *, least: int = 1) -> int:
-    """length itself if it is an integer >= least, else a ValueError that names the argument."""
+    """length itself, if it is an integer >= least.
+
+    Raises ValueError, naming the argument, for anything else (booleans and floats included).
+    """
     if isinstance(length, bool) or not isinstance(length, int) or length < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {length!r}")
     return length
 
 
 def require_broadcast(**batches: torch.Size) -> torch.Size:
-    """The batch shape that all arguments broadcast to, or a ValueError that names them."""
+    """The batch shape that all arguments, given by name, broadcast to.
+
+    Raises ValueError, naming them, where they do not.
+    """
     try:
         return torch.broadcast_shapes(*batches.values())
     except RuntimeError:
