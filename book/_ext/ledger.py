@@ -124,7 +124,7 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         uri = f"{app.builder.get_relative_uri(docname, page)}#ledger-{box['label']}"
         text = f"{count} check{'s' * (count != 1)} in the ledger"
         link = nodes.reference("", text, internal=True, refuri=uri)
-        box.append(nodes.paragraph("", "", link, classes=["ledger-link"]))
+        box[-1].append(nodes.paragraph("", "", link, classes=["ledger-link"]))
 
 
 def listing(app: Sphinx, claims: list[Claim], checks: list[Check]) -> list[nodes.Node]:
@@ -133,7 +133,8 @@ def listing(app: Sphinx, claims: list[Claim], checks: list[Check]) -> list[nodes
                "All were executed by the build that made this page, and all passed.")
     sections = [nodes.paragraph("", summary)]
     for docname in dict.fromkeys(claim.docname for claim in claims):
-        title = nodes.title("", app.env.titles[docname].astext())
+        number = "".join(f"{part}. " for part in app.env.toc_secnumbers.get(docname, {}).get("", ()))
+        title = nodes.title("", number + app.env.titles[docname].astext())
         section = nodes.section("", title, ids=[f"ledger-{docname.rsplit('/')[-1]}"])
         section += nodes.definition_list(
             "", *(entry(app, claim, [check for check in checks if check.claim == claim.label])
