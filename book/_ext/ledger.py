@@ -133,8 +133,9 @@ def listing(app: Sphinx, claims: list[Claim], checks: list[Check]) -> list[nodes
                "All were executed by the build that made this page, and all passed.")
     sections = [nodes.paragraph("", summary)]
     for docname in dict.fromkeys(claim.docname for claim in claims):
-        number = "".join(f"{part}. " for part in app.env.toc_secnumbers.get(docname, {}).get("", ()))
-        title = nodes.title("", number + app.env.titles[docname].astext())
+        number = app.env.toc_secnumbers.get(docname, {}).get("", ())
+        title = nodes.title("", "".join(f"{part}. " for part in number)
+                            + app.env.titles[docname].astext())
         section = nodes.section("", title, ids=[f"ledger-{docname.rsplit('/')[-1]}"])
         section += nodes.definition_list(
             "", *(entry(app, claim, [check for check in checks if check.claim == claim.label])
