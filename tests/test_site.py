@@ -136,6 +136,7 @@ def test_formulas_are_typeset_in_the_page(book):
     assert "katex-error" not in page
     assert re.search(r'<span class="eqno">\(1\)', page)
     assert "mathjax.js" not in page.lower()
+    assert re.search(r'<span class="one-line"><span class="math">.*</span>\.</span></p>', page)
 
 
 def test_claims_proofs_and_solutions_are_marked_up(book):
