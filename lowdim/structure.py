@@ -62,20 +62,20 @@ def norm_balanced(rnn: LinearRNN) -> LinearRNN:
 
     Unique up to an orthogonal change of basis (clm-kempf-ness), and found by Newton's method on
     the orbit until |Q| <= 1e-14 |theta|^2. Shapes: those of rnn. Raises ValueError for a malformed
-    rnn, and for one that is not minimal: where |Q| <= 1e-4 |theta|^2, the least singular value of
-    the pencils [A - l 1, B] and [A - l 1; C], over complex l, is at most 1e-6 |theta|. (A few of
-    these have a minimiser, such as A = B = C = 0; most have none.)
+    rnn, and for one that is not minimal: in the first basis found with |Q| <= 1e-4 |theta|^2, the
+    least singular value of the pencils [A - l 1, B] and [A - l 1; C], over complex l, is at most
+    1e-6 |theta|. (A few of these have a minimiser, such as A = B = C = 0; most have none.)
 
     >>> half = torch.full((1, 1), 0.5, dtype=torch.float64)
     >>> [round(M.item(), 12) for M in norm_balanced(LinearRNN(half, 16 * half, 4 * half))]
     [0.5, 4.0, 4.0]
     """
     rnn = _towards_balance(require_rnn(rnn), 1e-4)
-    margin = _distance_from_non_minimal(rnn) / _size(rnn).sqrt()
-    if not (margin > 1e-6).all():
-        raise ValueError("rnn must be minimal: the least singular values of its pencils "
-                         f"[A - l 1, B] and [A - l 1; C], over |theta|, are {margin.tolist()} in "
-                         "the norm-balanced basis, and must exceed 1e-6")
+    margin, limit = _distance_from_non_minimal(rnn), 1e-6 * _size(rnn).sqrt()
+    if not (margin > limit).all():
+        raise ValueError("rnn must be minimal: in the norm-balanced basis the least singular "
+                         f"values of the pencils [A - l 1, B] and [A - l 1; C] are "
+                         f"{margin.tolist()}, and must exceed 1e-6 |theta| = {limit.tolist()}")
     return _towards_balance(rnn, 1e-14)
 
 
@@ -97,8 +97,8 @@ def _newton_step(rnn: LinearRNN) -> LinearRNN:
 
     To second order |exp(X) theta|^2 = |theta|^2 + 2 <theta, JX> + 2 |JX|^2 with the tangent
     JX = ([X, A], XB, -CX), so that X is a least-squares solution of JX = -theta/2. Along exp(sX)
-    the function is a sum of exponentials with rates up to M, which decreases at least until
-    s = log(1 + M) / M: that is the step.
+    the function is a sum of exponentials with rates in [-M, M], so that f''(s) <= f''(0) e^{Ms}
+    and f'(0) = -f''(0): it falls at least until s = log(1 + M) / M. That is the step.
     """
     A, B, C = (M[..., None, :, :] for M in rnn)
     i, j = torch.triu_indices(d := A.shape[-1], d, device=A.device)
@@ -125,10 +125,10 @@ def _distance_from_non_minimal(rnn: LinearRNN) -> Tensor:
     A, B, C = rnn
     F, v = torch.stack((A, A.mT))[..., None, :, :], torch.stack((B, C.mT))[..., None, :, :]
     F, v = torch.complex(F, 0 * F), torch.complex(v, 0 * v)
-    l = torch.linalg.eigvals(A).expand(F.shape[:-3] + A.shape[-1:])[..., None, None]
+    pole = torch.linalg.eigvals(A).expand(F.shape[:-3] + A.shape[-1:])[..., None, None]
     one = torch.eye(A.shape[-1], dtype=F.dtype, device=A.device)
     for _ in range(5):
-        pencil = torch.cat((F - l * one, v.expand(*l.shape[:-2], *v.shape[-2:])), -1)
+        pencil = torch.cat((F - pole * one, v.expand(*pole.shape[:-2], *v.shape[-2:])), -1)
         U, sigma, _ = torch.linalg.svd(pencil, full_matrices=False)
-        l = U[..., -1:].mH @ F @ U[..., -1:]
+        pole = U[..., -1:].mH @ F @ U[..., -1:]
     return sigma.amin((0, -2, -1))

@@ -1,0 +1,224 @@
+"""Q, which gradient flow conserves, and the norm-balanced triple of a similarity orbit."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from torch.testing import assert_close
+
+from lowdim.rnn import LinearRNN, change_basis, impulse_response
+from lowdim.structure import balancedness, norm_balanced
+from lowdim.teachers import delay_teacher, failing_student, memoryless_teacher, modal_teacher
+
+pytestmark = pytest.mark.usefixtures("no_global_state")
+
+ROUNDING = dict(rtol=1e-12, atol=1e-12)
+SEEDS = st.integers(0, 99)
+
+
+def size(rnn):
+    return sum(M.square().sum((-2, -1)) for M in rnn)
+
+
+def ill_scaled(normal, d, *batch, seed=0, decades=6):
+    """A rotation, then state units from 1 to 10^decades: condition number 10^decades."""
+    rotation = torch.linalg.qr(normal(*batch, d, d, seed=seed)).Q
+    units = torch.logspace(-decades / 2, decades / 2, d, dtype=torch.float64)
+    return torch.diag(units) @ rotation
+
+
+def assert_balanced(rnn, original):
+    """|Q| < 1e-10 and the response of the original, both for responses of order one."""
+    assert balancedness(rnn).abs().max() < 1e-10
+    assert_close(impulse_response(rnn, 12), impulse_response(original, 12), rtol=1e-8, atol=1e-8)
+
+
+def invariants(rnn):
+    """Traces of words in A, A^T, and B^T M B, C M C^T, C M B: O(d) leaves all of them alone."""
+    A, B, C = rnn
+    words = (A, A @ A, A @ A.mT, A @ A @ A.mT, A @ A.mT @ A @ A.mT @ A)
+    forms = [u.mT @ M @ v for M in (torch.eye(A.shape[-1], dtype=A.dtype), *words)
+             for u, v in ((B, B), (C.mT, C.mT), (C.mT, B))]
+    return torch.stack([torch.diagonal(M, dim1=-2, dim2=-1).sum(-1) for M in (*words, *forms)])
+
+
+def orthogonal_between(first, second):
+    """U with U (reachability matrix of first) = that of second, by least squares: not assumed O."""
+    d = first.A.shape[-1]
+    R, S = (torch.cat([torch.linalg.matrix_power(r.A, j) @ r.B for j in range(2 * d)], -1)
+            for r in (first, second))
+    return S @ torch.linalg.pinv(R)
+
+
+@given(st.integers(1, 5), SEEDS)
+def test_balancedness_entry_by_entry(gaussian, d, seed):
+    A, B, C = rnn = gaussian(d, seed=seed)
+    expected = (torch.einsum("il,jl->ij", A, A) - torch.einsum("li,lj->ij", A, A)
+                + torch.outer(B[:, 0], B[:, 0]) - torch.outer(C[0], C[0]))
+    assert_close(balancedness(rnn), expected, **ROUNDING)
+
+
+def test_balancedness_by_hand():
+    A, B, C = (torch.tensor(M, dtype=torch.float64) for M in ([[0, 1], [0, 0]], [[3], [0]],
+                                                              [[0, 2]]))
+    assert balancedness(LinearRNN(A, B, C)).tolist() == [[10, 0], [0, -5]]
+
+
+@given(st.integers(1, 6), SEEDS)
+def test_q_is_half_the_gradient_along_the_orbit(gaussian, d, seed):
+    rnn = gaussian(d, seed=seed)
+    X = torch.zeros(d, d, dtype=torch.float64, requires_grad=True)
+    T, inverse = torch.linalg.matrix_exp(X), torch.linalg.matrix_exp(-X)
+    size((T @ rnn.A @ inverse, T @ rnn.B, rnn.C @ inverse)).backward()
+    assert_close(2 * balancedness(rnn), X.grad, **ROUNDING)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6, 10])
+@pytest.mark.parametrize("decades", [0, 6])
+def test_random_batches_are_balanced_in_any_basis(gaussian, normal, d, decades):
+    rnn = gaussian(d, 8)
+    moved = change_basis(rnn, ill_scaled(normal, d, 8, decades=decades))
+    assert_balanced(norm_balanced(moved), rnn)
+
+
+def test_twenty_states(gaussian):
+    rnn = gaussian(20)
+    assert_balanced(norm_balanced(rnn), rnn)
+
+
+@pytest.mark.parametrize("teacher", [
+    modal_teacher([0.9 + 0.3j, 0.9 - 0.3j, -0.5], [1 + 2j, 1 - 2j, -0.3]),
+    modal_teacher([0.9, 0.89], [1.0, -1.0]), delay_teacher(4, -3.0),
+    failing_student(memoryless_teacher(1.0), 3, 3, 0.5),
+], ids=["complex", "near", "delay", "failing"])
+def test_teachers_are_balanced_in_any_basis(teacher, normal):
+    moved = change_basis(teacher, ill_scaled(normal, teacher.A.shape[-1], decades=4))
+    assert_balanced(norm_balanced(moved), teacher)
+
+
+@given(st.integers(1, 3), SEEDS)
+def test_the_minimum_is_scipys(gaussian, d, seed):
+    A, B, C = rnn = gaussian(d, seed=seed)
+
+    def after(entries):
+        T = torch.linalg.matrix_exp(torch.from_numpy(entries.reshape(d, d)))
+        return size((T @ A @ T.inverse(), T @ B, C @ T.inverse())).item()
+
+    least = minimize(after, np.zeros(d * d), method="BFGS").fun
+    assert size(norm_balanced(rnn)).item() == pytest.approx(least, rel=1e-6)  # finite differences
+
+
+@given(st.integers(1, 6), SEEDS)
+def test_two_bases_lead_to_one_triple_up_to_a_rotation(gaussian, normal, d, seed):
+    rnn = gaussian(d, seed=seed)
+    first = norm_balanced(rnn)
+    second = norm_balanced(change_basis(rnn, ill_scaled(normal, d, seed=seed, decades=2)))
+    assert_close(invariants(first), invariants(second), rtol=1e-8, atol=1e-8)
+    U = orthogonal_between(first, second)
+    # The reachability matrices of these systems have condition numbers up to about 1e6.
+    assert_close(U.mT @ U, torch.eye(d, dtype=torch.float64), rtol=0, atol=1e-6)
+    assert_close(tuple(change_basis(first, U)), tuple(second), rtol=0, atol=1e-6)
+
+
+def test_symmetric_balanced_systems_stay(normal):
+    A, B = normal(4, 4), normal(4, 1)
+    rnn = LinearRNN((A + A.mT) / 2, B, B.mT)
+    assert_close(tuple(norm_balanced(rnn)), tuple(rnn), **ROUNDING)
+
+
+def split(normal, reachable, hidden, seed):
+    """A random triple in a random basis, of whose states `hidden` are never reached."""
+    d = reachable + hidden
+    A, B, C = normal(d, d, seed=seed) / d**0.5, normal(d, 1, seed=seed), normal(1, d, seed=seed)
+    A[reachable:, :reachable], B[reachable:] = 0, 0
+    return change_basis(LinearRNN(A, B, C), normal(d, d, seed=seed + 1))
+
+
+@given(st.integers(0, 4), st.integers(1, 4), SEEDS)
+def test_unreachable_and_unobservable_states_are_refused(normal, reachable, hidden, seed):
+    A, B, C = rnn = split(normal, reachable, hidden, seed)
+    for one in (rnn, LinearRNN(A.mT, C.mT, B.mT)):
+        with pytest.raises(ValueError, match="rnn must be minimal: in the norm-bal"):
+            norm_balanced(one)
+
+
+def triple(*entries):
+    return LinearRNN(*(torch.tensor(M, dtype=torch.float64) for M in entries))
+
+
+@pytest.mark.parametrize("rnn", [
+    triple([[0]], [[0]], [[0]]), triple([[0.5]], [[1]], [[0]]),
+    triple([[0.5, 0], [0, 0.5]], [[1], [1]], [[1, 2]]),  # one pole twice, in two blocks
+    triple([[0.5, 0], [0, 0.5 + 1e-9]], [[1], [1]], [[1, 1]]),  # two poles, as good as one
+    triple([[0, 1, 0], [0, 0, 1], [0, 0, 0]], [[0], [1], [0]], [[1, 1, 1]]),  # defective
+    triple([[0.5, 3, 7], [0, 0.2, 5], [0, 0, 0.2]], [[1], [0], [0]], [[1, 1, 1]]),
+])
+def test_special_non_minimal_realisations_are_refused(rnn):
+    with pytest.raises(ValueError, match="rnn must be minimal"):
+        norm_balanced(rnn)
+
+
+def test_one_non_minimal_element_spoils_a_batch(gaussian):
+    rnn = gaussian(3, 4)
+    rnn.B[2] = 0
+    with pytest.raises(ValueError, match="rnn must be minimal"):
+        norm_balanced(rnn)
+
+
+def test_each_element_of_a_batch_equals_its_single_call(gaussian):
+    rnn = gaussian(3, 2, 3)
+    balanced, Q = norm_balanced(rnn), balancedness(rnn)
+    assert [M.shape for M in balanced] == [M.shape for M in rnn]
+    for i in np.ndindex(2, 3):
+        one = LinearRNN(*(M[i] for M in rnn))
+        assert_close(Q[i], balancedness(one), **ROUNDING)
+        # A batch runs until its last element is done; the others take steps of rounding size.
+        assert_close(tuple(M[i] for M in balanced), tuple(norm_balanced(one)), rtol=1e-8, atol=1e-8)
+
+
+def test_inputs_are_not_modified_and_results_do_not_share_their_memory(gaussian):
+    for rnn in (gaussian(3), LinearRNN(*norm_balanced(gaussian(3)))):
+        copies = [M.clone() for M in rnn]
+        balancedness(rnn).zero_()
+        for M in norm_balanced(rnn):
+            M.zero_()
+        assert all(map(torch.equal, rnn, copies))
+
+
+def test_results_stay_on_the_device_of_the_input(gaussian):
+    rnn = gaussian(3)
+    plain = balancedness(rnn), *norm_balanced(rnn)
+    with torch.device("meta"):  # a factory that forgets the device would land here
+        elsewhere = balancedness(rnn), *norm_balanced(rnn)
+    assert all(map(torch.equal, elsewhere, plain))
+
+
+def test_break_it_a_wrong_sign_or_another_orbit_is_seen(gaussian, normal):
+    A, B, C = rnn = gaussian(3)
+    balanced = norm_balanced(rnn)
+    flipped = balanced._replace(A=balanced.A * 1.001)
+    with pytest.raises(AssertionError):
+        assert_balanced(flipped, rnn)
+    with pytest.raises(AssertionError):  # the sum of squares in place of their difference
+        assert_close(balancedness(rnn), A @ A.mT - A.mT @ A + B @ B.mT + C.mT @ C, **ROUNDING)
+    other = norm_balanced(gaussian(3, seed=1))
+    with pytest.raises(AssertionError):
+        assert_close(invariants(balanced), invariants(other), rtol=1e-8, atol=1e-8)
+
+
+ONE, ROW = torch.ones(2, 1, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
+SQUARE = torch.tensor([[0.5, 0.1], [0, 0.2]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("function", [balancedness, norm_balanced])
+@pytest.mark.parametrize("rnn, argument", [
+    (LinearRNN(ROW, ONE, ROW), "A must have shape"), (LinearRNN(SQUARE, ROW, ROW), "B must"),
+    (LinearRNN(SQUARE, ONE, ONE), "C must"), (LinearRNN(SQUARE.float(), ONE, ROW), "A must be flo"),
+    (LinearRNN(SQUARE * torch.nan, ONE, ROW), "A must be finite"), (SQUARE, "rnn must be a Linear"),
+    (LinearRNN(SQUARE, ONE.expand(3, 2, 1), ROW), "B must"), (None, "rnn must be a LinearRNN"),
+])
+def test_bad_arguments_are_refused(function, rnn, argument):
+    with pytest.raises(ValueError, match=argument):
+        function(rnn)
