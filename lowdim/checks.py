@@ -106,7 +106,7 @@ def _against_expected(label: str, values: np.ndarray, expected: np.ndarray, rtol
     # Among gaps of rounding size the worst differs from CPU to CPU: show the largest value then.
     i = np.argmax(np.abs(expected) if holds else excess)
     shown = 0.0 if holds and expected[i] == 0 else values[i]
-    within = f"within {tolerance[i]:.1g}" if tolerance[i] else "exactly"
+    within = f"within {tolerance[i]:.2g}" if tolerance[i] else "exactly"
     return holds, f"{shown:.4g} = {expected[i]:.4g} {within}"
 
 
