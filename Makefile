@@ -2,6 +2,7 @@
 # folder may have any name, one with a space included.
 
 PYTHON ?= python3
+PORT ?= 8000
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
@@ -14,7 +15,8 @@ export NODE_NO_WARNINGS = 1
 # --all: Sphinx takes a page that failed on a warning for up to date. Cells are cached all the same.
 book: .venv/installed
 	rm -rf _build/html
-	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	@$(BIN)/jupyter-book build . --all -W -n --keep-going || { \
+	  echo "The book was not built: see the first FAIL, WARNING or ERROR above."; exit 1; }
 	@echo "Open _build/html/index.html in a browser (or run: make serve)"
 
 test: .venv/installed
@@ -28,7 +30,8 @@ lab: .venv/installed
 	$(RUN) jupyterlab book
 
 serve: .venv/installed
-	$(RUN) http.server 8000 --bind 127.0.0.1 --directory _build/html
+	@test -f _build/html/index.html || { echo "There is no book yet: run make book."; exit 1; }
+	$(RUN) http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 bench: .venv/installed
 	$(RUN) bench.descent
@@ -37,9 +40,10 @@ lint: .venv/installed
 	$(RUN) ruff check .
 	$(BIN)/python tools/notebooks.py --check
 
-# Re-execute the chapters and store their outputs in canonical form.
+# Re-execute the chapters, or one of them (make notebooks CHAPTER=01_impulse_response), and store
+# their outputs in canonical form.
 notebooks: .venv/installed
-	$(BIN)/python tools/notebooks.py
+	$(BIN)/python tools/notebooks.py $(CHAPTER)
 
 # The README's figure, taken from the notebook that computes it.
 figures: .venv/installed
@@ -57,7 +61,7 @@ clean:
 	rm -rf _build .venv .venv-lock tests/pages/node_modules
 
 .venv/installed: requirements.txt constraints.txt pyproject.toml
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
 	$(RUN) pip install -r requirements.txt -c constraints.txt
 	$(RUN) pip install --no-deps -e .

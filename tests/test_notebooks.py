@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "notebooks.py"
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "tools" / "notebooks.py"
 tool = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 
 
@@ -120,3 +121,10 @@ def test_layout_is_part_of_the_form(stored):
 def test_an_unknown_name_is_an_error():
     code, words = run("--check", "no_such_chapter")
     assert code == 2 and "no_such_chapter" in words
+
+
+def test_the_readme_shows_the_figure_of_the_front_page():
+    readme_figure = runpy.run_path(str(ROOT / "tools" / "readme_figure.py"))
+    shown = (ROOT / "book" / "_static" / "two_students.svg").read_text(encoding="utf-8")
+    figure = readme_figure["first_figure"](ROOT / "book" / "index.ipynb")
+    assert shown == readme_figure["on_white"](figure), "run make figures"

@@ -143,21 +143,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     paths = [locate(name) for name in options.names] or sorted(BOOK.glob("*.ipynb"))
     if absent := [str(path) for path in paths if not path.is_file()]:
         parser.error(f"no such notebook: {', '.join(absent)}")
-    failures = 0
+    failed = []
     for path in paths:
         start = perf_counter()
         if options.check:
             key = not_canonical(path.read_text(encoding="utf-8"))
-            trouble = f"{key} is not canonical: run tools/notebooks.py" if key else None
+            trouble = f"{key} is not canonical: run make notebooks" if key else None
         else:
             trouble = None
             try:
                 store(path)
             except ExecutionError as error:
                 trouble = f"{error}\n(the file is unchanged)"
-        failures += trouble is not None
-        print(f"{path.name}: {trouble or f'{perf_counter() - start:.1f} s'}", flush=True)
-    return int(failures > 0)
+        failed += [path.name] if trouble else []
+        if trouble or not options.check:
+            print(f"{path.name}: {trouble or f'{perf_counter() - start:.1f} s'}", flush=True)
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ async function examine(name) {
     const open = async options => {
         const tab = await browser.newPage({ viewport: { width: 320, height: 600 }, ...options });
         const complaints = await detect.watch(tab, server.url);
-        await tab.goto(server.url + name, { waitUntil: "networkidle" });
+        await tab.goto(server.url + name, { waitUntil: "load" });
+        await tab.waitForLoadState("networkidle");
         return { tab, complaints };
     };
     const found = await detect.survey((await open({ javaScriptEnabled: false })).tab);

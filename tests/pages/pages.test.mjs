@@ -31,7 +31,9 @@ async function visit(file, { scheme = "file", theme, ...options }, work = async 
     }
     const page = await context.newPage();
     const faults = await detect.watch(page, server.url);
-    await page.goto(address(file, scheme), { waitUntil: "networkidle" });
+    // "load" first: half a second without requests may pass before a long page is parsed.
+    await page.goto(address(file, scheme), { waitUntil: "load" });
+    await page.waitForLoadState("networkidle");
     const found = await work(page);
     await context.close();
     return [...faults, ...found].map(fault => `${file}: ${fault}`);
