@@ -3,9 +3,19 @@
 // with the keyboard. It runs again when the width of the window changes.
 //
 // A page opened as a file may not fetch its neighbours: there the search lists titles only, where
-// it would otherwise fail to load an excerpt of every result.
+// it would otherwise fail to load an excerpt of every result. Over http an excerpt would show each
+// formula three times, as MathML, as TeX and as drawn: the first is kept.
 (() => {
     if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+    addEventListener("DOMContentLoaded", () => {
+        if (typeof Search === "undefined") return;
+        const textOf = Search.htmlToText;
+        Search.htmlToText = (html, anchor) => {
+            const page = new DOMParser().parseFromString(html, "text/html");
+            for (const copy of page.querySelectorAll(".katex-html, annotation")) copy.remove();
+            return textOf(page.documentElement.outerHTML, anchor);
+        };
+    });
 
     const fit = () => {
         for (const math of document.querySelectorAll("span.math")) {
