@@ -15,6 +15,8 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 
 ROOT = Path(__file__).parents[1]
 TOC = {"format": "jb-book", "root": "book/index", "chapters": [{"file": "book/chapter"}]}
@@ -137,6 +139,19 @@ def test_formulas_are_typeset_in_the_page(book):
     assert re.search(r'<span class="eqno">\(1\)', page)
     assert "mathjax.js" not in page.lower()
     assert re.search(r'<span class="one-line"><span class="math">.*</span>\.</span></p>', page)
+
+
+def test_a_mark_stays_with_its_own_formula_among_equal_marks():
+    """docutils finds a node by equality: the comma after the long formula is not that after a."""
+    paragraph = nodes.paragraph()
+    for formula in ("a_1+a_2+a_3+a_4+a_5+a_6+a_7", "a", "b"):
+        paragraph += nodes.math("", formula), nodes.Text(", ")
+    document = new_document("paragraph")
+    document += paragraph
+    extension("punctuation").bind(None, document, "")
+    assert paragraph.astext() == "a_1+a_2+a_3+a_4+a_5+a_6+a_7, a, b, "
+    bound = [node.astext() for node in paragraph.findall(nodes.inline)]
+    assert bound == ["a,", "b,"]
 
 
 def test_claims_proofs_and_solutions_are_marked_up(book):
