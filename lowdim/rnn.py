@@ -5,6 +5,7 @@ y_t = sum_j h_j x_{t-j} with the impulse response (Markov parameters) h_j = C A^
 Leading axes are a batch: seeds, scales and teachers run at once.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -94,6 +95,29 @@ def random_rnn(dim: int, *, scale: float, batch: tuple[int, ...] = (), structure
     if structure == "diagonal":
         A = torch.diag_embed(A.diagonal(dim1=-2, dim2=-1) * dim**0.5)
     return LinearRNN(A, B, C)
+
+
+def seeded_rnns(dim: int, seeds: Iterable[int], *, scale: float,
+                structure: str = "general") -> LinearRNN:
+    """One random_rnn for each seed, stacked: the student of a seed depends on that seed alone.
+
+    So seeds can be added or dropped without changing the others' students. Shapes: A
+    (len(seeds), dim, dim) and so on. Raises ValueError for no seeds, a seed that is not an
+    integer in 0 … 2^63 - 1, and for what random_rnn refuses.
+
+    >>> three, two = (seeded_rnns(4, range(n), scale=1.0) for n in (3, 2))
+    >>> torch.equal(three.A[:2], two.A)
+    True
+    """
+    seeds = list(seeds)
+    if not seeds:
+        raise ValueError("seeds must hold at least one seed")
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise ValueError(f"seeds must be integers in 0 … 2^63 - 1, got {seed!r}")
+    rnns = [random_rnn(dim, scale=scale, structure=structure,
+                       generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return LinearRNN(*(torch.stack(M) for M in zip(*rnns, strict=True)))
 
 
 def change_basis(rnn: LinearRNN, T: Tensor) -> LinearRNN:

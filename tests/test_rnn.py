@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from scipy import signal
 from torch.testing import assert_close
 
-from lowdim.rnn import LinearRNN, change_basis, impulse_response, random_rnn, simulate
+from lowdim.rnn import (
+    LinearRNN,
+    change_basis,
+    impulse_response,
+    random_rnn,
+    seeded_rnns,
+    simulate,
+)
 
 pytestmark = pytest.mark.usefixtures("no_global_state")
 
@@ -173,6 +180,15 @@ A, B, C = torch.eye(2).double() / 2, torch.ones(2, 1).double(), torch.ones(1, 2)
 RNN, PAIR = LinearRNN(A, B, C), LinearRNN(*(torch.stack([M] * 2) for M in (A, B, C)))
 
 
+@pytest.mark.parametrize("structure", ["general", "symmetric_balanced"])
+def test_the_student_of_a_seed_depends_on_that_seed_alone(structure):
+    rnns = seeded_rnns(3, [7, 2, 7], scale=0.5, structure=structure)
+    for i, seed in enumerate((7, 2, 7)):
+        alone = random_rnn(3, scale=0.5, structure=structure, generator=generator(seed))
+        assert all(torch.equal(M[i], N) for M, N in zip(rnns, alone, strict=True))
+    assert not torch.equal(rnns.A[0], rnns.A[1])
+
+
 @pytest.mark.parametrize("bad, argument", [
     (LinearRNN(A[:1], B, C), "A must have shape"), (LinearRNN(A[0], B, C), "A must have at least"),
     (LinearRNN(A, B[:1], C), "B must"), (LinearRNN(A, B.mT, C), "B must"),
@@ -207,6 +223,13 @@ def test_malformed_rnns_are_refused(call, bad, argument):
     (lambda: simulate(RNN, [1.0, float("nan")]), "x must be finite"),
     (lambda: simulate(PAIR, [[1.0]] * 3), r"rnn \(2,\) and x \(3,\)"),
     (lambda: simulate(RNN, torch.ones(3, dtype=torch.float64, device="meta")), "x must be on"),
+    (lambda: seeded_rnns(2, [], scale=1.0), "seeds must hold"),
+    (lambda: seeded_rnns(2, [0, 1.0], scale=1.0), "seeds must be integers"),
+    (lambda: seeded_rnns(2, [True], scale=1.0), "seeds must be integers"),
+    (lambda: seeded_rnns(2, [-1], scale=1.0), "seeds must be integers"),
+    (lambda: seeded_rnns(2, [2**63], scale=1.0), "seeds must be integers"),
+    (lambda: seeded_rnns(0, [1], scale=1.0), "dim"),
+    (lambda: seeded_rnns(2, [1], scale=1.0, structure="round"), "structure"),
     (lambda: change_basis(RNN, B), "T must"), (lambda: change_basis(RNN, torch.ones(2)), "T must"),
     (lambda: change_basis(RNN, torch.eye(2)), "T must be float64"),
     (lambda: change_basis(RNN, A * torch.inf), "T must be finite"),
