@@ -1,5 +1,6 @@
 """The tool that stores the chapters: canonical form, and what it refuses to write."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -59,6 +60,74 @@ def test_canonical_is_pure_and_idempotent():
     assert tool.canonical(once) == once
 
 
+def names(nb):
+    return [cell.id for cell in tool.canonical(nb).cells]
+
+
+def test_a_new_cell_changes_no_line_of_the_others_but_their_counts():
+    def lines(cell):
+        return [line for line in json.dumps(cell, indent=1).splitlines() if "_count" not in line]
+
+    nb = untidy("1", "2", "3")
+    for cell in nb.cells[1:]:
+        cell.outputs = [new_output("execute_result", data={"text/plain": "1"})]
+    old = tool.canonical(nb)
+    nb = tool.deepcopy(old)
+    nb.cells.insert(2, new_code_cell("new"))
+    new = tool.canonical(nb)
+    assert new.cells.pop(2).id == "cell-04"
+    assert list(map(lines, new.cells)) == list(map(lines, old.cells))
+    assert [cell.execution_count for cell in new.cells[1:]] == [1, 3, 4]
+    assert [cell.outputs[0].execution_count for cell in new.cells[1:]] == [1, 3, 4]
+
+
+def test_moving_a_cell_keeps_every_id():
+    nb = tool.canonical(untidy("1", "2", "3"))
+    nb.cells.insert(1, nb.cells.pop())
+    assert names(nb) == ["cell-00", "cell-03", "cell-01", "cell-02"]
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ([None, None, None], ["cell-00", "cell-01", "cell-02"]),
+        (["cell-07", "3f0d8f6e", "cell-01"], ["cell-07", "cell-08", "cell-01"]),
+        (["cell-05", "cell-05", "cell-02"], ["cell-05", "cell-06", "cell-02"]),
+        (["cell-99", None, "a0b1"], ["cell-99", "cell-100", "cell-101"]),
+        (["cell-007", "cell-7", "cell-x"], ["cell-00", "cell-01", "cell-02"]),
+    ],
+)
+def test_a_cell_keeps_its_id_and_a_new_one_gets_a_free_number(given, kept):
+    nb = untidy("1", "2")
+    for cell, name in zip(nb.cells, given, strict=True):
+        del cell["id"]
+        cell.update({} if name is None else {"id": name})
+    assert names(nb) == kept
+    assert names(tool.canonical(nb)) == kept
+
+
+@pytest.mark.parametrize(
+    "jupyter, kept",
+    [
+        ({"source_hidden": True}, {"jupyter": {"source_hidden": True}}),
+        ({"source_hidden": True, "outputs_hidden": True}, {"jupyter": {"source_hidden": True}}),
+        ({"source_hidden": False, "outputs_hidden": True}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_folded_source_is_kept_and_a_folded_output_is_not(jupyter, kept):
+    nb = untidy("1")
+    nb.cells[1].metadata = tool.nbformat.from_dict({"jupyter": jupyter, "collapsed": True})
+    assert tool.canonical(nb).cells[1].metadata == kept
+
+
+def test_a_message_calls_a_cell_as_jupyter_numbers_it():
+    cells = tool.canonical(untidy("1", "2")).cells
+    cells.insert(2, cells[0])
+    assert tool.cell_name(cells, 3) == "cell-02 (In [2])"
+    assert tool.cell_name(cells, 2) == "cell-00 (text, 3 of 4)"
+
+
 def test_streams_merge_only_with_a_neighbour_of_the_same_name():
     streams = [stream("a"), stream("b"), stream("c", "stderr"), stream("d")]
     merged = tool.merge_streams(streams)
@@ -107,7 +176,7 @@ def test_a_failing_cell_is_named_and_the_file_stays(stored, line):
     path = stored("1", line)
     before = path.read_bytes()
     code, words = run(path)
-    assert code == 1 and "chapter.ipynb: cell-02" in words
+    assert code == 1 and "chapter.ipynb: cell-02 (In [2])" in words
     assert path.read_bytes() == before
 
 

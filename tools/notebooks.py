@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
@@ -22,7 +23,8 @@ from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-CELL_METADATA = ("mystnb", "tags")
+CELL_METADATA = {"mystnb", "tags", "jupyter"}
+CELL_ID = re.compile(r"cell-(\d{2}|[1-9]\d{2,})")
 CELL_TIMEOUT = 300  # seconds; a whole chapter takes 30, so a cell that needs more is stuck
 
 
@@ -31,20 +33,21 @@ class ExecutionError(Exception):
 
 
 def canonical(nb: NotebookNode) -> NotebookNode:
-    """The notebook whose ids, counts and metadata follow from its cells alone.
+    """The notebook without a trace of machine, clock and editor.
 
-    Kept are sources, outputs and the cell metadata `mystnb` and `tags`. Machine, clock and editor
-    leave no trace: no language version, no timing, no widget state.
+    Kept are sources, outputs, ids once given, and the cell metadata `mystnb`, `tags` and
+    `jupyter.source_hidden`; there is no language version, no timing, no widget state. The counts
+    say that the outputs come from one run from top to bottom, and are what readers and messages
+    call a cell by. So a new cell moves the counts after it, and changes no other line of theirs.
     """
     nb = deepcopy(nb)
     nb.nbformat, nb.nbformat_minor = 4, 5
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     count = 0
-    for position, cell in enumerate(nb.cells):
-        cell.id = f"cell-{position:02d}"
+    for cell, name in zip(nb.cells, stable_ids(nb.cells), strict=True):
+        cell.id = name
         cell.source = cell.source.rstrip()
-        kept = {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
-        cell.metadata = nbformat.from_dict(kept)
+        cell.metadata = nbformat.from_dict(kept_metadata(cell.metadata))
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
@@ -53,6 +56,40 @@ def canonical(nb: NotebookNode) -> NotebookNode:
                 if output.output_type == "execute_result":
                     output.execution_count = count
     return nb
+
+
+def stable_ids(cells: Sequence[NotebookNode]) -> list[str]:
+    """The ids that the cells have; a cell without one gets the next number that is free.
+
+    An editor's random id counts as none, and so does the second of two that are equal.
+    """
+    given = [cell.get("id", "") for cell in cells]
+    kept = {name for name in given if CELL_ID.fullmatch(name)}
+    free = 1 + max((int(name.removeprefix("cell-")) for name in kept), default=-1)
+    names = []
+    for name in given:
+        if name in kept:
+            kept.remove(name)
+        else:
+            name, free = f"cell-{free:02d}", free + 1
+        names.append(name)
+    return names
+
+
+def kept_metadata(metadata: NotebookNode) -> dict[str, Any]:
+    """What the book reads of a cell's metadata; of `jupyter`, only that its source is folded."""
+    kept = {key: metadata[key] for key in CELL_METADATA if metadata.get(key)}
+    if kept.pop("jupyter", {}).get("source_hidden"):
+        kept["jupyter"] = {"source_hidden": True}
+    return kept
+
+
+def cell_name(cells: Sequence[NotebookNode], position: int) -> str:
+    """How messages call a cell: its id, and `In [n]` as Jupyter numbers code, else its place."""
+    count = sum(cell.cell_type == "code" for cell in cells[: position + 1])
+    code = cells[position].cell_type == "code"
+    place = f"In [{count}]" if code else f"text, {position + 1} of {len(cells)}"
+    return f"{cells[position].get('id', 'no id')} ({place})"
 
 
 def merge_streams(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
@@ -112,19 +149,20 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
         client.execute()
     except (CellControlSignal, DeadKernelError) as error:
         at = started[-1] if started else 0
-        raise ExecutionError(f"cell-{at:02d}: {str(error).strip()}") from error
+        raise ExecutionError(f"{cell_name(nb.cells, at)}: {str(error).strip()}") from error
     for position, cell in enumerate(nb.cells):
+        name = cell_name(nb.cells, position)
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
-                raise ExecutionError(f"cell-{position:02d}: {output.ename}: {output.evalue}")
+                raise ExecutionError(f"{name}: {output.ename}: {output.evalue}")
             if output.output_type == "stream" and output.name == "stderr":
-                raise ExecutionError(f"cell-{position:02d} wrote to stderr: {output.text.strip()}")
+                raise ExecutionError(f"{name} wrote to stderr: {output.text.strip()}")
     return nb
 
 
 def store(path: Path) -> None:
     """Execute one notebook and write it back; a failure leaves the file as it was."""
-    nb = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+    nb = canonical(nbformat.v4.reads(path.read_text(encoding="utf-8")))
     text = dumps(canonical(execute(nb, path.resolve().parent)))
     path.write_text(text, encoding="utf-8")
 
