@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lowdim.inputs import require_floats, require_length
 from lowdim.loss import loss_and_gradient, require_covariance
-from lowdim.rnn import LinearRNN, require_floats, require_length, require_rnn
+from lowdim.rnn import LinearRNN, require_rnn
 
 
 class Trace(NamedTuple):
@@ -24,6 +25,11 @@ class Trace(NamedTuple):
     loss: Tensor
     snapshots: LinearRNN
     reason: np.ndarray
+
+    @property
+    def last(self) -> LinearRNN:
+        """Where each run ended: snapshots.at(-1)."""
+        return self.snapshots.at(-1)
 
 
 def gradient_descent(rnn: LinearRNN, h_teacher: Tensor, *, lr: float | Tensor, steps: int,
