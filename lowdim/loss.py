@@ -78,23 +78,20 @@ def extrapolation_error(h: Tensor, h_teacher: Tensor, train_length: int) -> Tens
 
 def loss_and_gradient(rnn: LinearRNN, h_teacher: Tensor,
                       S: Tensor | None) -> tuple[Tensor, LinearRNN]:
-    """population_loss and population_gradient in one pass, for the inner loop of training.
+    """population_loss and population_gradient in one pass: the oracle of lowdim.descent_kernel.
 
-    Shapes as there; inputs are not validated. One Krylov recursion serves both B under A and
-    C^T under A^T.
+    Shapes as there; inputs are not validated.
     """
     A, B, C = rnn
     k = h_teacher.shape[-1]
-    K, Ob = krylov(torch.stack((A, A.mT)), torch.stack((B, C.mT)), k)  # (..., k, d) each
+    K, Ob = krylov(A, B, k), krylov(A.mT, C.mT, k)  # rows A^j B and C A^i
     r = (K @ C.mT).squeeze(-1) - h_teacher
     g = 2 * _weighted(r, S)
     loss = 0.5 * (r * g).sum(-1)
-    shifted = torch.nn.functional.pad(g[..., 1:], (0, k))  # g_1 … g_{k-1}, then k zeros
-    H = shifted.unfold(-1, k, 1)  # H_ij = g_{i+j+1}
-    G_A = Ob.mT @ (H @ K)
-    G_B = (g[..., None, :] @ Ob).mT
-    G_C = g[..., None, :] @ K
-    return loss, LinearRNN(G_A, G_B, G_C)
+    # G_A = Ob^T H K with H_ij = g_{i+j+1}: g_1 … g_{k-1} and zeros, in overlapping windows.
+    padded = torch.nn.functional.pad(g[..., 1:], (0, k))
+    H = padded.unfold(-1, k, 1).contiguous()
+    return loss, LinearRNN(Ob.mT @ (H @ K), (g[..., None, :] @ Ob).mT, g[..., None, :] @ K)
 
 
 def require_covariance(covariance: Tensor | None, h: Tensor) -> Tensor | None:
