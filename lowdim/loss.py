@@ -8,15 +8,10 @@ S = 1, which is the default. There is no 1/2 and no 1/k.
 import torch
 from torch import Tensor
 
-from lowdim.rnn import (
-    LinearRNN,
-    impulse_response,
-    krylov,
-    require_broadcast,
-    require_floats,
-    require_length,
-    require_rnn,
-)
+from lowdim.inputs import require_broadcast, require_finite, require_floats, require_length
+from lowdim.rnn import LinearRNN, impulse_response, krylov, require_rnn
+
+OVERFLOW = "the loss overflows float64: it is"
 
 
 def population_loss(h: Tensor, h_teacher: Tensor, *, covariance: Tensor | None = None) -> Tensor:
@@ -24,10 +19,12 @@ def population_loss(h: Tensor, h_teacher: Tensor, *, covariance: Tensor | None =
 
     Shapes: h and h_teacher (..., k), covariance S (..., k, k) -> (...). It is the expected
     squared error of the last output on sequences of length k (clm-white-loss). Raises ValueError
-    for lengths that differ, or for an S that is not symmetric positive semidefinite.
+    for lengths that differ, an S that is not symmetric positive semidefinite, or a loss beyond the
+    range of float64.
     """
     r = _residual(h, h_teacher)
-    return (r * _weighted(r, require_covariance(covariance, r))).sum(-1)
+    loss = (r * _weighted(r, require_covariance(covariance, r))).sum(-1)
+    return require_finite(loss, OVERFLOW)
 
 
 def population_gradient(rnn: LinearRNN, h_teacher: Tensor, *,
@@ -37,20 +34,22 @@ def population_gradient(rnn: LinearRNN, h_teacher: Tensor, *,
     With g = 2 S r, O_i = C A^i and K_j = A^j B: G_C = sum_j g_j K_j^T, G_B = sum_j g_j O_j^T and
     G_A = sum_{i,j} O_i^T g_{i+j+1} K_j^T, a Hankel matrix of the residuals (clm-gradient).
     Shapes: h_teacher (..., k); the result has those of rnn, broadcast with h_teacher's batch.
-    Raises ValueError for malformed input.
+    Raises ValueError for malformed input, or a gradient beyond the range of float64.
     """
     rnn = require_rnn(rnn)
     h_teacher = require_floats(h_teacher, "h_teacher", ndim=1, like=rnn.A)
     batch = require_broadcast(rnn=rnn.A.shape[:-2], h_teacher=h_teacher.shape[:-1])
     S = require_covariance(covariance, h_teacher.expand(*batch, -1))
-    return loss_and_gradient(rnn, h_teacher, S)[1]
+    gradient = loss_and_gradient(rnn, h_teacher, S)[1]
+    return gradient.map(lambda G: require_finite(G, "the gradient overflows float64: it holds"))
 
 
 def sampled_loss(rnn: LinearRNN, x: Tensor, y: Tensor) -> Tensor:
     """Mean over N sequences of (y^ - y)^2, with y^ the last output of rnn on the sequence.
 
     Shapes: x (..., N, k) in time order, y (..., N) -> (...), batches broadcast with rnn's.
-    Raises ValueError for malformed input or numbers of sequences that differ.
+    Raises ValueError for malformed input, numbers of sequences that differ, or a loss beyond the
+    range of float64.
     """
     rnn = require_rnn(rnn)
     x = require_floats(x, "x", ndim=2, like=rnn.A)
@@ -60,7 +59,8 @@ def sampled_loss(rnn: LinearRNN, x: Tensor, y: Tensor) -> Tensor:
                          f"got {y.shape[-1]}")
     require_broadcast(rnn=rnn.A.shape[:-2], x=x.shape[:-2], y=y.shape[:-1])
     h = impulse_response(rnn, x.shape[-1])
-    return ((x.flip(-1) @ h[..., None]).squeeze(-1) - y).square().mean(-1)
+    loss = ((x.flip(-1) @ h[..., None]).squeeze(-1) - y).square().mean(-1)
+    return require_finite(loss, OVERFLOW)
 
 
 def extrapolation_error(h: Tensor, h_teacher: Tensor, train_length: int) -> Tensor:
@@ -69,8 +69,8 @@ def extrapolation_error(h: Tensor, h_teacher: Tensor, train_length: int) -> Tens
     Shapes: h and h_teacher (..., J) -> (...), in the units of h. Raises ValueError unless
     1 <= train_length < J.
     """
-    r = _residual(h, h_teacher)
-    if require_length(train_length, "train_length") >= r.shape[-1]:
+    r, train_length = _residual(h, h_teacher), require_length(train_length, "train_length")
+    if train_length >= r.shape[-1]:
         raise ValueError(f"train_length must lie in 1 … {r.shape[-1] - 1} to leave lags unseen, "
                          f"got {train_length}")
     return r[..., train_length:].abs().amax(-1)
@@ -78,23 +78,20 @@ def extrapolation_error(h: Tensor, h_teacher: Tensor, train_length: int) -> Tens
 
 def loss_and_gradient(rnn: LinearRNN, h_teacher: Tensor,
                       S: Tensor | None) -> tuple[Tensor, LinearRNN]:
-    """population_loss and population_gradient in one pass, for the inner loop of training.
+    """population_loss and population_gradient in one pass: the oracle of lowdim.descent_kernel.
 
-    Shapes as there; inputs are not validated. One Krylov recursion serves both B under A and
-    C^T under A^T.
+    Shapes as there; inputs are not validated.
     """
     A, B, C = rnn
     k = h_teacher.shape[-1]
-    K, Ob = krylov(torch.stack((A, A.mT)), torch.stack((B, C.mT)), k)  # (..., k, d) each
+    K, Ob = krylov(A, B, k), krylov(A.mT, C.mT, k)  # rows A^j B and C A^i
     r = (K @ C.mT).squeeze(-1) - h_teacher
     g = 2 * _weighted(r, S)
     loss = 0.5 * (r * g).sum(-1)
-    shifted = torch.nn.functional.pad(g[..., 1:], (0, k))  # g_1 … g_{k-1}, then k zeros
-    H = shifted.unfold(-1, k, 1)  # H_ij = g_{i+j+1}
-    G_A = Ob.mT @ (H @ K)
-    G_B = (g[..., None, :] @ Ob).mT
-    G_C = g[..., None, :] @ K
-    return loss, LinearRNN(G_A, G_B, G_C)
+    # G_A = Ob^T H K with H_ij = g_{i+j+1}: g_1 … g_{k-1} and zeros, in overlapping windows.
+    padded = torch.nn.functional.pad(g[..., 1:], (0, k))
+    H = padded.unfold(-1, k, 1).contiguous()
+    return loss, LinearRNN(Ob.mT @ (H @ K), (g[..., None, :] @ Ob).mT, g[..., None, :] @ K)
 
 
 def require_covariance(covariance: Tensor | None, h: Tensor) -> Tensor | None:

@@ -5,11 +5,14 @@ y_t = sum_j h_j x_{t-j} with the impulse response (Markov parameters) h_j = C A^
 Leading axes are a batch: seeds, scales and teachers run at once.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from lowdim.inputs import require_broadcast, require_finite, require_floats, require_length
 
 
 class LinearRNN(NamedTuple):
@@ -22,26 +25,46 @@ class LinearRNN(NamedTuple):
     B: Tensor
     C: Tensor
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "LinearRNN":
+        """The triple of function(A), function(B) and function(C).
+
+        Shapes: what function makes of them; nothing is validated.
+        """
+        return LinearRNN(*(function(matrix) for matrix in self))
+
+    def at(self, index: Any) -> "LinearRNN":
+        """One element of the batch, or a slice of it: rnn.at(-1), rnn.at((0, 2)), rnn.at(mask).
+
+        index is what a tensor of the batch shape takes. Raises IndexError for one that reaches
+        into the matrices.
+        """
+        index = index if isinstance(index, tuple) else (index,)
+        beyond = () if any(i is Ellipsis for i in index) else (Ellipsis,)
+        return self.map(lambda matrix: matrix[(*index, *beyond, slice(None), slice(None))])
+
 
 def impulse_response(rnn: LinearRNN, length: int) -> Tensor:
     """h_j = C A^j B for j = 0 … length-1.
 
-    Shapes: rnn with batch (...) -> (..., length). Raises ValueError for a malformed rnn or a
-    length below 1. Source: the definition of Markov parameters (Kailath, Linear Systems, 1980).
+    Shapes: rnn with batch (...) -> (..., length). Raises ValueError for a malformed rnn, a length
+    below 1, or a response that leaves the range of float64. Source: the definition of Markov
+    parameters (Kailath, Linear Systems, 1980).
 
     >>> half = torch.full((1, 1), 0.5, dtype=torch.float64)
     >>> impulse_response(LinearRNN(half, 2 * half, 6 * half), 4).tolist()
     [3.0, 1.5, 0.75, 0.375]
     """
     A, B, C = require_rnn(rnn)
-    return (krylov(A, B, require_length(length)) @ C.mT).squeeze(-1)
+    h = (krylov(A, B, require_length(length)) @ C.mT).squeeze(-1)
+    return require_finite(h, "the impulse response overflows float64: it holds")
 
 
 def simulate(rnn: LinearRNN, x: Tensor) -> Tensor:
     """Outputs y_0 … y_{T-1} for the inputs x_0 … x_{T-1}, from the state s_0 = 0.
 
     Shapes: x (..., T) -> (..., T); the batch axes of rnn and x are broadcast together.
-    Raises ValueError for a malformed rnn, or for x that is not float64, finite and non-empty.
+    Raises ValueError for a malformed rnn, for x that is not float64, finite and non-empty, or for
+    outputs that leave the range of float64.
 
     >>> delay = LinearRNN(*(torch.tensor(M, dtype=torch.float64)
     ...                     for M in ([[0, 0], [1, 0]], [[1], [0]], [[0, 1]])))
@@ -55,7 +78,7 @@ def simulate(rnn: LinearRNN, x: Tensor) -> Tensor:
     for x_t in x.unbind(-1):
         s = A @ s + B * x_t[..., None, None]
         y.append((C @ s)[..., 0, 0])
-    return torch.stack(y, -1)
+    return require_finite(torch.stack(y, -1), "the outputs overflow float64: they hold")
 
 
 STRUCTURES = ("general", "symmetric", "symmetric_balanced", "diagonal")
@@ -71,21 +94,21 @@ def random_rnn(dim: int, *, scale: float, batch: tuple[int, ...] = (), structure
     generator's device. Raises ValueError for dim < 1, scale < 0, an empty or malformed batch, an
     unknown structure or no generator.
     """
-    require_length(dim, "dim")
+    dim = require_length(dim, "dim")
     if not isinstance(batch, tuple):
         raise ValueError(f"batch must be a tuple of lengths, got {batch!r}")
-    for length in batch:
-        require_length(length, "each axis of batch")
+    batch = tuple(require_length(length, "each axis of batch") for length in batch)
     if not isinstance(generator, torch.Generator):
         raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
-    if not (isinstance(scale, int | float) and 0 <= scale < float("inf")):
+    number = isinstance(scale, Real) and not isinstance(scale, bool)
+    if not (number and 0 <= scale < float("inf")):
         raise ValueError(f"scale must be a finite number >= 0, got {scale!r}")
     if structure not in STRUCTURES:
         raise ValueError(f"structure must be one of {STRUCTURES}, got {structure!r}")
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*batch, *shape, generator=generator, device=generator.device,
-                           dtype=torch.float64) * (scale / dim**0.5)
+                           dtype=torch.float64) * (float(scale) / dim**0.5)
 
     A, B, C = normal(dim, dim), normal(dim, 1), normal(1, dim)
     if structure.startswith("symmetric"):
@@ -109,12 +132,11 @@ def seeded_rnns(dim: int, seeds: Iterable[int], *, scale: float,
     >>> torch.equal(three.A[:2], two.A)
     True
     """
-    seeds = list(seeds)
+    seeds = [require_length(seed, "each of the seeds", least=0) for seed in seeds]
     if not seeds:
         raise ValueError("seeds must hold at least one seed")
-    for seed in seeds:
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-            raise ValueError(f"seeds must be integers in 0 … 2^63 - 1, got {seed!r}")
+    if max(seeds) >= 2**63:
+        raise ValueError(f"seeds must be integers in 0 … 2^63 - 1, got {max(seeds)}")
     rnns = [random_rnn(dim, scale=scale, structure=structure,
                        generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return LinearRNN(*(torch.stack(M) for M in zip(*rnns, strict=True)))
@@ -164,61 +186,3 @@ def require_rnn(rnn: LinearRNN) -> LinearRNN:
             raise ValueError(f"{name} must have shape {(*A.shape[:-2], *shape)} for an A with "
                              f"{d} columns and this batch, got {tuple(M.shape)}")
     return LinearRNN(A, B, C)
-
-
-def require_floats(values: Tensor, name: str, *, ndim: int, like: Tensor | None = None) -> Tensor:
-    """values as a float64 tensor with at least ndim axes, none of length 0, all finite.
-
-    A nested list becomes a tensor on the device of like; a tensor is returned as it is and must
-    be on that device. Raises ValueError, naming the argument, for anything else (float32 and
-    complex included).
-    """
-    values = to_tensor(values, name, torch.float64, like=like)
-    if values.dtype != torch.float64:
-        raise ValueError(f"{name} must be float64, got {values.dtype}")
-    if like is not None and values.device != like.device:
-        raise ValueError(f"{name} must be on the device {like.device}, got {values.device}")
-    if values.ndim < ndim or values.numel() == 0:
-        raise ValueError(f"{name} must have at least {ndim} axes, none of length 0, "
-                         f"got shape {tuple(values.shape)}")
-    if not torch.isfinite(values).all():
-        raise ValueError(f"{name} must be finite, got {values[~torch.isfinite(values)][0].item()}")
-    return values
-
-
-def to_tensor(values: Tensor, name: str, dtype: torch.dtype, *,
-              like: Tensor | None = None) -> Tensor:
-    """values if a tensor, else a new tensor of dtype on the device of like.
-
-    A NumPy array keeps its own dtype, so that float32 is seen and not silently widened. Raises
-    ValueError, naming the argument, for what holds no numbers of that kind.
-    """
-    if isinstance(values, Tensor):
-        return values
-    dtype = None if hasattr(values, "dtype") else dtype
-    try:
-        return torch.tensor(values, dtype=dtype, device=None if like is None else like.device)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from None
-
-
-def require_length(length: int, name: str = "length", *, least: int = 1) -> int:
-    """length itself, if it is an integer >= least.
-
-    Raises ValueError, naming the argument, for anything else (booleans and floats included).
-    """
-    if isinstance(length, bool) or not isinstance(length, int) or length < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {length!r}")
-    return length
-
-
-def require_broadcast(**batches: torch.Size) -> torch.Size:
-    """The batch shape that all arguments, given by name, broadcast to.
-
-    Raises ValueError, naming them, where they do not.
-    """
-    try:
-        return torch.broadcast_shapes(*batches.values())
-    except RuntimeError:
-        shapes = " and ".join(f"{name} {tuple(shape)}" for name, shape in batches.items())
-        raise ValueError(f"batch axes must broadcast together, got {shapes}") from None

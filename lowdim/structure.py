@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from lowdim.rnn import LinearRNN, require_floats, require_length, require_rnn
+from lowdim.inputs import require_floats, require_length
+from lowdim.rnn import LinearRNN, require_rnn
 
 
 def hankel(h: Tensor, rows: int) -> Tensor:
@@ -16,7 +17,8 @@ def hankel(h: Tensor, rows: int) -> Tensor:
     [[1.0, 2.0], [2.0, 3.0]]
     """
     h = require_floats(h, "h", ndim=1)
-    if require_length(rows, "rows") > h.shape[-1]:
+    rows = require_length(rows, "rows")
+    if rows > h.shape[-1]:
         raise ValueError(f"rows must be at most the length of h, {h.shape[-1]}, got {rows}")
     return h.unfold(-1, h.shape[-1] - rows + 1, 1).clone()
 

@@ -3,14 +3,8 @@
 import torch
 from torch import Tensor
 
-from lowdim.rnn import (
-    LinearRNN,
-    impulse_response,
-    require_floats,
-    require_length,
-    require_rnn,
-    to_tensor,
-)
+from lowdim.inputs import require_floats, require_length, require_number, to_tensor
+from lowdim.rnn import LinearRNN, impulse_response, require_rnn
 from lowdim.structure import hankel, hankel_singular_values
 
 
@@ -56,10 +50,9 @@ def delay_teacher(lag: int, gain: float = 1.0) -> LinearRNN:
     Hankel matrix of h has rank lag + 1. Shapes: state dimension lag + 1, no batch. Raises
     ValueError for lag < 0 or a gain that is zero or not finite.
     """
-    require_length(lag, "lag", least=0)
-    gain = require_floats(gain, "gain", ndim=0)
-    if gain.ndim or gain == 0:
-        raise ValueError(f"gain must be one nonzero number, got {gain.tolist()}")
+    lag, gain = require_length(lag, "lag", least=0), require_number(gain, "gain")
+    if gain == 0:
+        raise ValueError("gain must not be zero")
     A = torch.diag_embed(gain.new_ones(lag), offset=-1) if lag else gain.new_zeros(1, 1)
     B, C = gain.new_zeros(lag + 1, 1), gain.new_zeros(1, lag + 1)
     B[0, 0], C[0, -1] = gain.abs().sqrt(), gain.sign() * gain.abs().sqrt()
@@ -77,12 +70,13 @@ def failing_student(teacher: LinearRNN, train_length: int, dim: int, error: floa
     """
     A, _, _ = require_rnn(teacher)
     n, k = A.shape[-1], require_length(train_length, "train_length")
-    error = require_floats(error, "error", ndim=0, like=A)
-    if error.ndim or error == 0:
-        raise ValueError(f"error must be one nonzero number, got {error.tolist()}")
+    error = require_number(error, "error", like=A)
+    if error == 0:
+        raise ValueError("error must not be zero")
     if k < 2 * n:
         raise ValueError(f"train_length must be at least 2n = {2 * n}, got {k}")
-    if require_length(dim, "dim") < k + 1 - n:
+    dim = require_length(dim, "dim")
+    if dim < k + 1 - n:
         raise ValueError(f"dim must be at least k + 1 - n = {k + 1 - n} for a student that fits "
                          f"k = {k} samples of a teacher of degree {n} and fails, got {dim}")
     h = impulse_response(teacher, k + 1)

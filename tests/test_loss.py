@@ -114,7 +114,7 @@ def test_hand_worked_loss_and_gradient():
 def test_gradient_vanishes_at_the_teacher(gaussian):
     rnn = gaussian(3)
     gradient = population_gradient(rnn, impulse_response(rnn, 6))
-    assert max(M.abs().max() for M in gradient) == 0  # same arithmetic: the residual is 0 exactly
+    assert max(M.abs().max() for M in gradient) <= 1e-14  # rounding: h may be summed in two orders
 
 
 @given(st.integers(1, 3), SEEDS)

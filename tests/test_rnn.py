@@ -100,6 +100,25 @@ def test_change_basis_is_the_stated_triple_and_can_be_undone(gaussian, normal, d
     assert_close(change_basis(change_basis(rnn, T), inverse), rnn, **ROUNDING)
 
 
+def test_map_and_at_act_on_the_three_matrices_and_on_the_batch(gaussian):
+    rnn = gaussian(2, 3, 4)
+    assert all(torch.equal(M, 2 * N) for M, N in zip(rnn.map(lambda M: 2 * M), rnn, strict=True))
+    mask = torch.tensor([True, False, True])
+    for index, entry in ((1, 1), (-1, -1), ((0, 2), (0, 2)), (slice(1, 3), slice(1, 3)),
+                         ([0, 2], [0, 2]), (mask, mask), ((..., 1), (slice(None), 1)),
+                         ((None, 0), (None, 0)), (None, None)):
+        chosen = rnn.at(index)
+        assert isinstance(chosen, LinearRNN)
+        for M, N in zip(chosen, rnn, strict=True):
+            assert torch.equal(M, N[entry])
+
+
+@pytest.mark.parametrize("batch, index", [((), 0), ((2,), (0, 0)), ((2,), 2), ((2,), (..., 0, 0))])
+def test_at_never_reaches_into_the_matrices(gaussian, batch, index):
+    with pytest.raises(IndexError):
+        gaussian(2, *batch).at(index)
+
+
 def test_each_element_of_a_batch_equals_its_single_call(gaussian, normal):
     rnn, x, T = gaussian(3, 2, 2), normal(2, 2, 5), normal(2, 2, 3, 3)
     h, y, other = impulse_response(rnn, 4), simulate(rnn, x), change_basis(rnn, T)
@@ -224,9 +243,9 @@ def test_malformed_rnns_are_refused(call, bad, argument):
     (lambda: simulate(PAIR, [[1.0]] * 3), r"rnn \(2,\) and x \(3,\)"),
     (lambda: simulate(RNN, torch.ones(3, dtype=torch.float64, device="meta")), "x must be on"),
     (lambda: seeded_rnns(2, [], scale=1.0), "seeds must hold"),
-    (lambda: seeded_rnns(2, [0, 1.0], scale=1.0), "seeds must be integers"),
-    (lambda: seeded_rnns(2, [True], scale=1.0), "seeds must be integers"),
-    (lambda: seeded_rnns(2, [-1], scale=1.0), "seeds must be integers"),
+    (lambda: seeded_rnns(2, [0, 1.0], scale=1.0), "each of the seeds must be an integer"),
+    (lambda: seeded_rnns(2, [True], scale=1.0), "each of the seeds must be an integer"),
+    (lambda: seeded_rnns(2, [-1], scale=1.0), "each of the seeds must be an integer"),
     (lambda: seeded_rnns(2, [2**63], scale=1.0), "seeds must be integers"),
     (lambda: seeded_rnns(0, [1], scale=1.0), "dim"),
     (lambda: seeded_rnns(2, [1], scale=1.0, structure="round"), "structure"),
