@@ -45,6 +45,11 @@ lint: .venv/installed
 notebooks: .venv/installed
 	$(BIN)/python tools/notebooks.py $(CHAPTER)
 
+# Every check again, on students of the seeds SHIFT to SHIFT + 9; the book stays as it is.
+.PHONY: reseed
+reseed: .venv/installed ## run every check on other seeds (SHIFT=10; CHAPTER=NN_name: one)
+	$(BIN)/python tools/reseed.py "$(SHIFT)" $(CHAPTER)
+
 # The README's figure, taken from the notebook that computes it.
 figures: .venv/installed
 	$(BIN)/python tools/readme_figure.py

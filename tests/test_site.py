@@ -53,6 +53,14 @@ By {eq}`eq-response`, $L = 0$.
 Clear from {prf:ref}`clm-a`.
 :::
 
+::::{dropdown} The steps
+
+:::{prf:proof}
+Step by step.
+:::
+
+::::
+
 :::{exercise}
 :label: ex-a
 
@@ -162,6 +170,17 @@ def test_claims_proofs_and_solutions_are_marked_up(book):
     solution = page[page.index('class="solution dropdown') :]
     assert solution.index("PASS") < solution.index("After the solution")
     assert '<span class="verdict"><span class="pass">PASS</span> clm-a/imported: 1 = 1' in page
+
+
+def test_what_is_folded_opens_without_a_script_and_prints(book):
+    (folded,) = re.findall(r"<details.*?</details>", book.page("chapter"), re.DOTALL)
+    assert folded.index("<summary") < folded.index("The steps") < folded.index("Step by step.")
+    assert "<em>Proof.</em>" in folded
+    (printed,) = re.findall(
+        r"@media print \{\s*details::details-content \{([^}]*)\}",
+        (book.root / "book" / "_static" / "book.css").read_text(),
+    )
+    assert "content-visibility: visible" in printed and "block-size: auto" in printed
 
 
 def test_every_page_describes_itself_in_plain_words(book):
