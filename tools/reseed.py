@@ -157,13 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for done, job in enumerate(as_completed(jobs), 1):
             name, outcome = jobs[job].stem, job.result()
             failed |= {name: outcome.failures} if outcome.failures else {}
-            print(f"{done} of {len(paths)}: {name}, {outcome.calls} checks, "
-                  f"{len(outcome.failures)} failures, {outcome.seconds:.0f} s", flush=True)
+            print(f"{done} of {len(paths)}: {name}, checks: {outcome.calls}, failures: "
+                  f"{len(outcome.failures)}, {outcome.seconds:.0f} s", flush=True)
     for name in sorted(failed):
         print(f"\n{name}")
         print(*failed[name], sep="\n")
     count = sum(map(len, failed.values()))
-    print(f"\nseeds {options.shift}-{options.shift + 9}: {count or 'no'} failures", flush=True)
+    print(f"\nseeds {options.shift}-{options.shift + 9}: failures: {count}", flush=True)
     return int(bool(failed))
 
 
