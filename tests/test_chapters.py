@@ -574,6 +574,7 @@ def keeps(rule, mutate):
         "for i, seed in enumerate(seeds):\n    one = seeded_rnns(4, [seed], scale=1.0)",
         "g = torch.Generator().manual_seed(seeds[0])\nrnn = random_rnn(4, scale=1.0, generator=g)",
         "random_rnn(4, scale=1.0, generator=g)  # moves g on",
+        "rnn = seeded_rnns(4, seeds, scale=1.0)\nbest[seeds[0]] = rnn",
     ],
 )
 def test_a_start_may_take_its_seeds_from_the_line_of_setup_in_many_ways(start):
@@ -585,6 +586,16 @@ def test_a_chapter_that_trains_nothing_needs_no_seeds():
     assert keeps("seeds", nothing)
     drawn = "random_rnn(3, scale=1.0, generator=torch.Generator().manual_seed(0))"
     assert keeps("seeds", each(nothing, swap("a0_0 = 0", f"a0_0 = {drawn}")))
+
+
+def test_the_front_page_has_seeds_and_no_section_setup():
+    nb = specimen()
+    swap("## Setup", "## Start")(nb)
+    (rule,) = [rule for rule in NOTEBOOK_RULES if rule.__name__ == "seeds"]
+    assert complaints(rule, chapter(nb, name="index.ipynb")) == []
+    assert complaints(rule, chapter(nb))
+    swap(SEEDS_LINE, "")(nb)
+    assert complaints(rule, chapter(nb, name="index.ipynb"))
 
 
 def test_a_long_proof_may_be_folded():

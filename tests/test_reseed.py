@@ -63,6 +63,11 @@ def test_every_failure_is_listed_and_the_files_stay(stored):
     assert {path: path.read_bytes() for path in tuned.parent.iterdir()} == folder
 
 
+def test_a_chapter_without_random_starts_is_left_out(stored):
+    code, words = run(10, stored("algebra", "check = 1", "raise ValueError('seeds: none')"))
+    assert code == 0 and "algebra, checks: 0, failures: 0, 0 s" in words, words
+
+
 def test_a_chapter_runs_in_a_copy_of_its_folder(stored):
     leave = "from pathlib import Path\n\nPath('left.txt').write_text(Path('data.txt').read_text())"
     path = stored("writes", SETUP, leave, STEADY)
@@ -76,6 +81,7 @@ def test_a_chapter_that_cannot_be_judged_has_failed(stored):
     broken = {
         "other": (["seeds = range(20)", STEADY], "stands 0 times, not once"),
         "indented": (["  seeds = range(10)", STEADY], "stands 0 times, not once"),
+        "missing": (["seeded_rnns(3, [0])", STEADY], "stands 0 times, not once"),
         "twice": ([SETUP, SETUP, STEADY], "stands 2 times, not once"),
         "silent": ([SETUP, "check"], "no check was called"),
         "killed": ([SETUP, "import os\nos._exit(1)", STEADY], "not run to its end"),

@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 from notebooks import BOOK, CELL_TIMEOUT, canonical, cell_name, locate, merge_streams
 
 SEEDS = re.compile(r"^seeds = range\(10\)$", re.MULTILINE)
+STARTS = re.compile(r"\bseeded_rnns\(|^\s*seeds\b", re.MULTILINE)  # has random starts
 TOGETHER = 2  # chapters at a time
 
 # Stands before the first cell. What a check raises is printed in place of its verdict, with the
@@ -67,15 +68,13 @@ class Outcome(NamedTuple):
 
 
 def shifted(nb: NotebookNode, shift: int) -> NotebookNode:
-    """The canonical notebook with seeds shift … shift + 9; ValueError without the one line."""
-    nb = canonical(nb)
-    found = sum(len(SEEDS.findall(cell.source)) for cell in nb.cells if cell.cell_type == "code")
-    if found != 1:
+    """The notebook with seeds shift … shift + 9; ValueError without the one line that says so."""
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    if (found := sum(len(SEEDS.findall(cell.source)) for cell in code)) != 1:
         raise ValueError(f"the line `seeds = range(10)` stands {found} times, not once")
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            cell.source = SEEDS.sub(f"seeds = range({shift}, {shift + 10})", cell.source)
-            cell.outputs = []
+    for cell in code:
+        cell.source = SEEDS.sub(f"seeds = range({shift}, {shift + 10})", cell.source)
+        cell.outputs = []
     return nb
 
 
@@ -126,9 +125,12 @@ def run(nb: NotebookNode, folder: Path) -> Outcome:
 
 
 def reseed(path: Path, shift: int, scratch: Path) -> Outcome:
-    """Run one notebook with other seeds, in a copy of its folder."""
+    """Run one notebook with other seeds, in a copy of its folder, if it has random starts."""
+    nb = canonical(nbformat.v4.reads(path.read_text(encoding="utf-8")))
+    if not any(STARTS.search(cell.source) for cell in nb.cells if cell.cell_type == "code"):
+        return Outcome(0, [], 0.0)
     try:
-        nb = shifted(nbformat.v4.reads(path.read_text(encoding="utf-8")), shift)
+        nb = shifted(nb, shift)
     except ValueError as error:
         return Outcome(0, [str(error)], 0.0)
     folder = Path(tempfile.mkdtemp(dir=scratch))
