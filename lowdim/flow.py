@@ -140,9 +140,9 @@ def _compiled_runs(rnn: LinearRNN, problem: _Problem, counts: list[int]) -> Iter
         return np.array(values.reshape(-1, *shape).numpy(), order="C")  # a copy, written in place
 
     A, B, C = flat(rnn.A, d, d), flat(rnn.B, d), flat(rnn.C, d)
-    h_teacher, lr, loss_tol = (flat(problem.h_teacher, k), flat(problem.lr), flat(problem.loss_tol))
+    h_teacher, lr, loss_tol = flat(problem.h_teacher, k), flat(problem.lr), flat(problem.loss_tol)
     S = np.empty((len(A), 0, 0)) if problem.S is None else flat(problem.S, k, k)
-    loss, taken, status = np.empty(len(A)), np.zeros(len(A), int), np.full(len(A), RUNNING)
+    loss, taken, status = np.empty(len(A)), np.zeros_like(lr, int), np.full_like(lr, RUNNING, int)
     now = _Runs(LinearRNN(*(torch.from_numpy(M).reshape(N.shape)
                             for M, N in zip((A, B, C), rnn, strict=True))),
                 *(torch.from_numpy(values).reshape(batch) for values in (loss, taken, status)))
@@ -156,11 +156,11 @@ def _compiled_runs(rnn: LinearRNN, problem: _Problem, counts: list[int]) -> Iter
     with ThreadPoolExecutor(threads := torch.get_num_threads()) as pool:
         for count in counts:
             going = np.flatnonzero(status == RUNNING)
-            # Some parts a thread, since runs end at different steps; few where there is no work.
+            # Several parts a thread, since runs end at different steps; one where work is little.
             work = len(going) * count * k * d**2
             parts = np.array_split(going, max(1, min(len(going), 4 * threads, work // 10**5)))
-            list(pool.map(advance, parts, [count] * len(parts)) if threads > 1 and len(parts) > 1
-                 else map(advance, parts, [count] * len(parts)))
+            run_all = pool.map if threads > 1 else map
+            list(run_all(advance, parts, [count] * len(parts)))
             yield now
 
 
