@@ -1,14 +1,27 @@
 """The ledger lists what this build executed, and refuses claims and checks that lack each other."""
 
 import re
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from test_site import CHAPTER, TOC, Book, extension, yaml
 
 ledger = extension("ledger")
 CLAIM = ledger.Claim("book/one", "clm-a", "theorem", "Title", "this book")
 CHECK = ledger.Check("book/one", "clm-a", "what", "1 < 2", "a reason")
+CHECKS = """from fractions import Fraction
+import sympy
+from lowdim.checks import assert_identity, check
+x = sympy.Symbol("x")
+assert_identity("clm-a/identity", (x + 1)**2, x**2 + 2*x + 1)
+check("clm-a/fractions", Fraction(1, 3) + Fraction(1, 6), Fraction(1, 2), why="by hand")
+check("clm-a/runs", 10, 10, why="all ten runs, an exact count; SymPy, exact")
+check("clm-a/rank", [2, 3], [2, 3], why="exact ranks")
+check("clm-a/floats", 0.25, 0.25, why="a power of two")
+check("clm-a/bound", Fraction(1, 3), below=Fraction(1, 2), why="no equation")"""
 
 
 def with_ledger(root, text=CHAPTER, code='print("PASS clm-a/what: 0.25 < 2 (a reason)")'):
@@ -28,18 +41,20 @@ def store_output(book, text):
     nbformat.write(notebook, path)
 
 
-def test_it_lists_the_executed_numbers_and_links_both_ways(tmp_path):
-    book = with_ledger(tmp_path / "book")
-    store_output(book, "PASS clm-a/what: 0.125 < 2 (stored long ago)\n")
+def test_it_lists_and_counts_the_executed_checks_and_links_both_ways(tmp_path):
+    text = CHAPTER.replace(":::{prf:theorem} Title", ":::{prf:theorem} The case of (a)")
+    book = with_ledger(tmp_path / "book", text, CHECKS)
+    store_output(book, "PASS clm-a/bound: 0.125 < 2 (stored long ago)\n")
     run = book.build()
     assert run.returncode == 0, run.stderr
     page = book.page("ledger")
-    assert "1 claims and 1 checks" in page
-    assert "what</span></code>: 0.25 &lt; 2 " in page and "(a reason)" in page
+    assert "1 claims and 6 checks, of which 2 are identities that hold exactly" in page
+    assert "bound</span></code>: 0.3333 &lt; 0.5 " in page and "(no equation)" in page
     assert "0.125" not in page and "stored long ago" not in page
     assert re.search(r'<dt id="ledger-clm-a"><a [^>]*href="chapter.html#clm-a">Theorem', page)
-    assert "this book" in page
-    assert re.search(r'href="ledger.html#ledger-clm-a">1 check in the ledger', book.page("chapter"))
+    assert "</a> The case of (a) <" in page and "this book" in page
+    link = r'href="ledger.html#ledger-clm-a">6 checks in the ledger'
+    assert re.search(link, book.page("chapter"))
 
 
 def test_each_fault_stops_the_build_with_a_sentence(tmp_path):
@@ -82,6 +97,47 @@ def test_a_fault_is_one_sentence(claims, checks, sentence):
     ("PASS clm-a/m: 0.5 in (0, 1) (both sides)", ("clm-a", "m", "0.5 in (0, 1)", "both sides")),
     ("PASS clm-a/s: 0 = 0 (SymPy, exact: 4 entries)",
      ("clm-a", "s", "0 = 0", "SymPy, exact: 4 entries")),
+    ("PASS clm-a/f: 0.5 = 0.5 in fractions (as in (i))",
+     ("clm-a", "f", "0.5 = 0.5 in fractions", "as in (i)")),
 ])
-def test_lines_are_read_as_checks_prints_them(line, read):
-    assert ledger.VERDICT.findall(line) == [read]
+def test_a_page_is_collected_as_checks_prints_it(line, read):
+    """Verdicts in the outputs of cells only, claims with title, kind and source."""
+    document = new_document("page")
+    box = nodes.admonition("", nodes.section(), classes=["proof", "lemma", "src-s2"],
+                           label="clm-a", realtype="lemma", title=" (Of part (a))")
+    other = nodes.admonition(label="def-a", realtype="definition", title="", classes=[])
+    output = nodes.container("", nodes.literal_block(text=f"{line}\nother"),
+                             classes=["cell_output"])
+    source = nodes.container("", nodes.literal_block(text=line), classes=["cell_input"])
+    document += [box, other, source, output, nodes.literal_block(text=line)]
+    app = SimpleNamespace(env=SimpleNamespace(docname="book/one"))
+    ledger.collect(app, document)
+    claims, checks = ledger.everything(app.env)
+    assert claims == [("book/one", "clm-a", "lemma", "Of part (a)", "after S2")]
+    assert checks == [("book/one", *read)]
+    ledger.purge(app, app.env, "book/one")
+    assert ledger.everything(app.env) == ([], [])
+
+
+def test_the_summary_counts_identities_and_no_counts_of_runs():
+    measured = ["0 = 0", "0.5 = 0.5 in fractions", "largest of 2: 0 = 0 in fractions",
+                "10 = 10 exactly", "0 = 0 exactly", "largest of 9: 0 = 0 within 1e-09", "0.5 < 1"]
+    checks = [CHECK._replace(measured=words, why=why) for words in measured
+              for why in ("SymPy, exact", "an exact rank, in fractions")]
+    said = ledger.summary([CLAIM] * 3, checks)
+    assert said.startswith("3 claims and 14 checks, of which 6 are identities that hold exactly")
+
+
+def test_the_same_lines_are_set_apart_on_the_page():
+    lines = extension("check_lines")
+    html = ("<div><pre><span></span>PASS clm-a/b: 1 &lt; 2 (x)\nPASS clm-a/c: 1 = 1 (y)\n"
+            "PASS thm-a/b: 1 (z)\nPASS clm-a: 1 (z)\n</pre></div>\n")
+    context = {"body": html}
+    lines.mark_verdicts(None, "page", "page.html", context, doctree=None)
+    assert context["body"] == html
+    lines.mark_verdicts(None, "page", "page.html", context, doctree=True)
+    mark = '<span class="verdict"><span class="pass">PASS</span> '
+    assert context["body"] == (
+        f"<div><pre><span></span>{mark}clm-a/b: 1 &lt; 2 (x)\n</span>"
+        f"{mark}clm-a/c: 1 = 1 (y)\n</span>"
+        "PASS thm-a/b: 1 (z)\nPASS clm-a: 1 (z)\n</pre></div>\n")
