@@ -419,7 +419,7 @@ def test_fractions_make_an_identity_and_counts_of_runs_do_not(arguments, identit
 
 
 def test_the_words_of_a_check_cell_are_read():
-    assert CHECK_LINE.fullmatch("# check: clm-a, clm-b-2")[1] == "clm-a, clm-b-2"
+    assert CHECK_LINE.fullmatch("# check: clm-a, clm-b-2, clm-c")[1] == "clm-a, clm-b-2, clm-c"
     for line in ("# check: clm-A", "# check clm-a", "# check: clm-a clm-b", "# check: clm-a/b"):
         assert not CHECK_LINE.fullmatch(line)
     assert BREAK_LABEL.match("clm-a/break-it:") and not BREAK_LABEL.match("clm-a/it-break-s:")

@@ -121,21 +121,85 @@ def test_a_page_is_collected_as_checks_prints_it(line, read):
 
 def test_the_summary_counts_identities_and_no_counts_of_runs():
     measured = ["0 = 0", "0.5 = 0.5 in fractions", "largest of 2: 0 = 0 in fractions",
-                "10 = 10 exactly", "0 = 0 exactly", "largest of 9: 0 = 0 within 1e-09", "0.5 < 1"]
+                "10 = 10 exactly", "0 = 0 exactly", "10 = 0", "0 = 0 within 1e-09", "0.5 < 1"]
     checks = [CHECK._replace(measured=words, why=why) for words in measured
               for why in ("SymPy, exact", "an exact rank, in fractions")]
     said = ledger.summary([CLAIM] * 3, checks)
-    assert said.startswith("3 claims and 14 checks, of which 6 are identities that hold exactly")
+    assert said.startswith("3 claims and 16 checks, of which 6 are identities that hold exactly")
+
+
+LEMMA = CLAIM._replace(label="clm-b", kind="lemma", title="Other", source="classical")
+LATER = CLAIM._replace(docname="book/two", label="clm-c")
+CHECKED = [CHECK, CHECK._replace(claim="clm-b", what="x"),
+           CHECK._replace(claim="clm-b", what="y", measured="0 = 0", why="SymPy, exact"),
+           CHECK._replace(docname="book/two", claim="clm-c")]
+
+
+def two_pages(**options):
+    """A stand-in for Sphinx that has read two pages, the second one first."""
+    env = SimpleNamespace(
+        toc_secnumbers={"book/one": {"": (1,)}},
+        titles={"book/one": nodes.title(text="One"), "book/two": nodes.title(text="Two")},
+        toc_fignumbers={"book/one": {"theorem": {"clm-a": (1, 2), "clm-b": (1, 3)}}}, **options)
+    ledger.entries(env)["book/two"] = [LATER], CHECKED[3:]
+    ledger.entries(env)["book/one"] = [CLAIM, LEMMA], CHECKED[:3]
+    builder = SimpleNamespace(get_relative_uri=lambda start, end: f"{start} to {end}")
+    return SimpleNamespace(env=env, builder=builder)
+
+
+def lines(node):
+    return [line for line in node.astext().splitlines() if line]
+
+
+def test_the_list_has_every_claim_under_its_chapter_with_its_own_checks():
+    app = two_pages(ledger_page="book/ledger")
+    assert ledger.everything(app.env) == ([CLAIM, LEMMA, LATER], CHECKED)
+    page = new_document("ledger")
+    page += ledger.Ledger()
+    ledger.fill(app, page, "book/ledger")
+    summary, one, two = page.children
+    assert summary.astext() == ledger.summary([CLAIM, LEMMA, LATER], CHECKED)
+    assert lines(one) == ["1. One", "Theorem 1.2 Title this book", "what: 1 < 2 (a reason)",
+                          "Lemma 1.3 Other classical", "x: 1 < 2 (a reason)",
+                          "y: 0 = 0 (SymPy, exact)"]
+    assert lines(two) == ["Two", "Theorem Title this book", "what: 1 < 2 (a reason)"]
+    assert (one["ids"], two["ids"]) == (["ledger-one"], ["ledger-two"])
+    assert [term["ids"] for term in one.findall(nodes.term)] == [["ledger-clm-a"], ["ledger-clm-b"]]
+    assert [link["refuri"] for link in page.findall(nodes.reference)] == [
+        "book/ledger to book/one#clm-a", "book/ledger to book/one#clm-b",
+        "book/ledger to book/two#clm-c"]
+
+
+def test_each_box_links_to_its_entry_if_there_is_a_ledger():
+    def filled(app):
+        boxes = [nodes.admonition("", nodes.section(), label=label, **kind) for label, kind in [
+            ("clm-a", {"realtype": "theorem"}), ("clm-b", {"realtype": "lemma"}),
+            ("def-a", {"realtype": "definition"}), ("clm-a", {})]]
+        page = new_document("one")
+        page += boxes
+        ledger.fill(app, page, "book/one")
+        return [[(link.astext(), link["refuri"]) for link in box.findall(nodes.reference)]
+                for box in boxes]
+
+    uri = "book/one to book/ledger#ledger-clm-"
+    assert filled(two_pages(ledger_page="book/ledger")) == [
+        [("1 check in the ledger", f"{uri}a")], [("2 checks in the ledger", f"{uri}b")], [], []]
+    assert filled(two_pages()) == [[], [], [], []]
+
+
+def test_the_ledger_is_written_anew_whenever_a_page_was_read():
+    assert ledger.rewrite(None, two_pages(ledger_page="book/ledger").env) == ["book/ledger"]
+    assert ledger.rewrite(None, two_pages().env) == []
 
 
 def test_the_same_lines_are_set_apart_on_the_page():
-    lines = extension("check_lines")
+    set_apart = extension("check_lines").mark_verdicts
     html = ("<div><pre><span></span>PASS clm-a/b: 1 &lt; 2 (x)\nPASS clm-a/c: 1 = 1 (y)\n"
             "PASS thm-a/b: 1 (z)\nPASS clm-a: 1 (z)\n</pre></div>\n")
     context = {"body": html}
-    lines.mark_verdicts(None, "page", "page.html", context, doctree=None)
+    set_apart(None, "page", "page.html", context, doctree=None)
     assert context["body"] == html
-    lines.mark_verdicts(None, "page", "page.html", context, doctree=True)
+    set_apart(None, "page", "page.html", context, doctree=True)
     mark = '<span class="verdict"><span class="pass">PASS</span> '
     assert context["body"] == (
         f"<div><pre><span></span>{mark}clm-a/b: 1 &lt; 2 (x)\n</span>"
