@@ -159,9 +159,7 @@ def _shown(number: Any, digits: int = 4) -> str:
         near = float(number)
     except OverflowError:
         near = 0.0
-    if number and not near:
-        return str(sympy.Rational(number).n(digits))
-    return f"{near or 0:.{digits}g}"  # no "-0"
+    return f"{near:.{digits}g}" if near else str(sympy.Rational(number).n(digits))
 
 
 def _decade(value: Any, bound: Any) -> str:

@@ -247,7 +247,7 @@ def test_break_it_one_wrong_element_among_many_is_seen():
     (([1, 2], [[1]]), {}, "expected must be one number"),
     ((1, 1), {"atol": 1}, "as wide as"), ((1, 1), {"atol": 2}, "as wide as"),
     ((1, 1), {"rtol": 1}, "as wide as"), ((2.7, 1), {"rtol": 0.9, "atol": 0.9}, "as wide as"),
-    (([1, 2], [1, -2]), {"atol": 2}, "as wide as"),
+    (([1, 2], [1, -2]), {"atol": 2}, "as wide as"), (([0, 1], [0, 1]), {"atol": 5}, "as wide as"),
     (([1, 100], [1, 100]), {"rtol": 0.9, "atol": 20}, "as wide as"),
     ((1, 1), {"atol": -1}, "atol"), ((1, 1), {"rtol": -1}, "rtol"),
     *[((1, 1), {name: value}, name) for name in ("rtol", "atol")
@@ -405,7 +405,8 @@ def test_other_lines_are_no_verdicts(line):
 
 @pytest.mark.parametrize("arguments, identity", [
     ((THIRD + THIRD, 2 * THIRD), True), ((THIRD - THIRD, 0), True), ((sympy.Integer(2), 2), True),
-    ((7, 7), False), ((0, 0), False), ((0.0, 0.0), False), ((0.5, Fraction(1, 2)), False),
+    ((2, Fraction(2)), True), ((7, 7), False), ((0, 0), False), ((0.0, 0.0), False),
+    ((0.5, Fraction(1, 2)), False),
     (([0, 0, 0], 0), False), (([THIRD, 1], [THIRD, 1]), True),
 ])
 def test_fractions_make_an_identity_and_counts_of_runs_do_not(arguments, identity):

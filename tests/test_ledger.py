@@ -105,15 +105,17 @@ def test_a_page_is_collected_as_checks_prints_it(line, read):
     document = new_document("page")
     box = nodes.admonition("", nodes.section(), classes=["proof", "lemma", "src-s2"],
                            label="clm-a", realtype="lemma", title=" (Of part (a))")
+    bare = nodes.admonition(label="clm-b", realtype="theorem", title=" (B)", classes=["dropdown"])
     other = nodes.admonition(label="def-a", realtype="definition", title="", classes=[])
     output = nodes.container("", nodes.literal_block(text=f"{line}\nother"),
                              classes=["cell_output"])
     source = nodes.container("", nodes.literal_block(text=line), classes=["cell_input"])
-    document += [box, other, source, output, nodes.literal_block(text=line)]
+    document += [box, bare, other, source, output, nodes.literal_block(text=line)]
     app = SimpleNamespace(env=SimpleNamespace(docname="book/one"))
     ledger.collect(app, document)
     claims, checks = ledger.everything(app.env)
-    assert claims == [("book/one", "clm-a", "lemma", "Of part (a)", "after S2")]
+    assert claims == [("book/one", "clm-a", "lemma", "Of part (a)", "after S2"),
+                      ("book/one", "clm-b", "theorem", "B", "")]
     assert checks == [("book/one", *read)]
     ledger.purge(app, app.env, "book/one")
     assert ledger.everything(app.env) == ([], [])
