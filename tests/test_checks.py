@@ -92,6 +92,7 @@ def holds(*arguments, **options):
     ((HUGE + 1, HUGE), {"atol": 1}, "1.000e+400 = 1.000e+400 within 1"),
     ((-HUGE,), {"below": 1}, "-1.000e+400 < 1"),
     ((Fraction(-1, HUGE),), {"above": -1, "below": 0}, "-1.000e-400 in (-1, 0)"),
+    ((np.array([2, 7], np.uint8), [2, 8]), {"atol": 1}, "largest of 2: 7 = 8 within 1"),
     ((np.float32(0.1), 0.1), {"atol": 2e-9}, "0.1 = 0.1 within 2e-09"),
     (([np.float32(0.5), torch.tensor(2)], [0.5, 2]), {}, "largest of 2: 2 = 2 exactly"),
     (([torch.ones(2), np.ones(2)], np.ones((2, 2))), {}, "largest of 4: 1 = 1 exactly"),
