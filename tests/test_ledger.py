@@ -12,6 +12,8 @@ from test_site import CHAPTER, TOC, Book, extension, yaml
 ledger = extension("ledger")
 CLAIM = ledger.Claim("book/one", "clm-a", "theorem", "Title", "this book")
 CHECK = ledger.Check("book/one", "clm-a", "what", "1 < 2", "a reason")
+LEMMA = CLAIM._replace(label="clm-b", kind="lemma", title="Other", source="classical")
+LATER = CLAIM._replace(docname="book/two", label="clm-c")
 CHECKS = """from fractions import Fraction
 import sympy
 from lowdim.checks import assert_identity, check
@@ -89,6 +91,15 @@ def test_a_fault_is_one_sentence(claims, checks, sentence):
     assert [found for _, found in ledger.faults(claims, checks)] == [sentence]
 
 
+def test_every_fault_is_named_once_with_its_page():
+    claims = [CLAIM, CLAIM._replace(docname="book/two"), LEMMA._replace(docname="book/two")]
+    checks = [CHECK._replace(claim="clm-b")]
+    assert ledger.faults(claims, checks) == [
+        ("book/two", "the claim clm-a is stated twice, first in book/one"),
+        ("book/one", "the check clm-b/what belongs to a claim of another page"),
+        ("book/one", "the claim clm-a has no executed check")]
+
+
 @pytest.mark.parametrize("line, read", [
     ("PASS clm-a/what: <1e-9 < 1e-6 (a (nested) reason)",
      ("clm-a", "what", "<1e-9 < 1e-6", "a (nested) reason")),
@@ -130,8 +141,6 @@ def test_the_summary_counts_identities_and_no_counts_of_runs():
     assert said.startswith("3 claims and 16 checks, of which 6 are identities that hold exactly")
 
 
-LEMMA = CLAIM._replace(label="clm-b", kind="lemma", title="Other", source="classical")
-LATER = CLAIM._replace(docname="book/two", label="clm-c")
 CHECKED = [CHECK, CHECK._replace(claim="clm-b", what="x"),
            CHECK._replace(claim="clm-b", what="y", measured="0 = 0", why="SymPy, exact"),
            CHECK._replace(docname="book/two", claim="clm-c")]
