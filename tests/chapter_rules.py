@@ -18,13 +18,11 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
+from lowdim.checks import BREAK_LABEL, CHECK_LINE, CLAIMS, PROVED, SOURCES, VERDICTS
+
 ROOT = Path(__file__).resolve().parents[1]
 tool = runpy.run_path(str(ROOT / "tools" / "notebooks.py"))
 
-PROVED = {"prf:theorem", "prf:proposition", "prf:lemma", "prf:corollary"}
-CLAIMS = PROVED | {"prf:observation", "prf:conjecture"}
-SOURCES = {"src-s1", "src-s2", "src-s3", "src-classical", "src-book"}
-VERDICTS = {"check", "assert_identity"}
 TRAINING = {"gradient_descent", "kernel_descent"}
 BULLETS = ["Reading time:", "Running time:", "Needs:", "You will be able to:"]
 SECTIONS = [
@@ -47,8 +45,6 @@ OPENING = re.compile(r"^(:{3,})\{([^}]+)\}[ \t]*(.*)$")
 OPTION = re.compile(r"^:([a-z-]+):[ \t]*(.*)$", re.MULTILINE)
 HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
 TARGET = re.compile(r"^\(([\w:.-]+)\)=[ \t]*$", re.MULTILINE)
-CHECK_LINE = re.compile(r"# check: (clm-[a-z0-9-]+(?:, clm-[a-z0-9-]+)*)")
-BREAK_LABEL = re.compile(r"clm-[a-z0-9-]+/break-")
 CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 REFERENCE = re.compile(r"\{(eq|prf:ref|numref|ref)\}`(?:[^`<]*<)?([^`<>]+)>?`")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|Users|root|work|tmp|farm)/")

@@ -104,6 +104,7 @@ class Book:
     def write_helper(self, value: int) -> None:
         (self.root / "lowdim").mkdir(exist_ok=True)
         (self.root / "lowdim" / "__init__.py").write_text(f"VALUE = {value}\n")
+        shutil.copy(ROOT / "lowdim" / "checks.py", self.root / "lowdim")  # the ledger's grammar
 
     def write_chapter(self, text: str = CHAPTER, code: str = CELL) -> None:
         v4 = nbformat.v4

@@ -8,13 +8,15 @@ import re
 
 from sphinx.application import Sphinx
 
-VERDICT = re.compile(r"^(.*<pre><span></span>)?PASS (clm-[\w/-]+: .*)\n", re.MULTILINE)
+from lowdim.checks import LABEL
+
+IN_HTML = re.compile(rf"^(.*<pre><span></span>)?PASS ({LABEL}: .*)\n", re.MULTILINE)
 MARKUP = r'\1<span class="verdict"><span class="pass">PASS</span> \2\n</span>'
 
 
 def mark_verdicts(app: Sphinx, pagename, templatename, context, doctree) -> None:
     if doctree:
-        context["body"] = VERDICT.sub(MARKUP, context["body"])
+        context["body"] = IN_HTML.sub(MARKUP, context["body"])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -6,7 +6,6 @@ either kind that stands twice are warnings, so that `-W` fails the build. The di
 marks the page that lists them; each box gets a link to its entry.
 """
 
-import re
 from typing import NamedTuple
 
 from docutils import nodes
@@ -15,11 +14,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from lowdim.checks import IDENTITY, PASS_LINE, SOURCES
+
 logger = logging.getLogger(__name__)
-VERDICT = re.compile(r"^PASS (clm-[a-z0-9-]+)/([a-z0-9-]+): "
-                     r"([^(]*? in \([^)]*\)|[^(]*) \((.*)\)$", re.MULTILINE)
-SOURCES = {"src-s1": "after S1", "src-s2": "after S2", "src-s3": "after S3",
-           "src-classical": "classical", "src-book": "this book"}
 
 
 class Claim(NamedTuple):
@@ -57,14 +54,15 @@ def entries(env: BuildEnvironment) -> dict[str, tuple[list[Claim], list[Check]]]
 def collect(app: Sphinx, doctree: nodes.document) -> None:
     """Read the claims and the executed verdicts off one page."""
     docname = app.env.docname
-    claims = [Claim(docname, box["label"], box["realtype"], box["title"].strip().strip("()"),
+    claims = [Claim(docname, box["label"], box["realtype"],
+                    box["title"].strip().removeprefix("(").removesuffix(")"),
                     next((SOURCES[name] for name in box["classes"] if name in SOURCES), ""))
               for box in doctree.findall(nodes.Element)
               if "realtype" in box and box["label"].startswith("clm-")]
     checks = [Check(docname, *verdict) for output in doctree.findall(nodes.container)
               if "cell_output" in output["classes"]
               for block in output.findall(nodes.literal_block)
-              for verdict in VERDICT.findall(block.astext())]
+              for verdict in PASS_LINE.findall(block.astext())]
     entries(app.env)[docname] = claims, checks
 
 
@@ -127,11 +125,15 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         box[-1].append(nodes.paragraph("", "", link, classes=["ledger-link"]))
 
 
+def summary(claims: list[Claim], checks: list[Check]) -> str:
+    identities = sum(bool(IDENTITY.fullmatch(check.measured)) for check in checks)
+    return (f"{len(claims)} claims and {len(checks)} checks, of which {identities} are identities "
+            "that hold exactly (decided by SymPy or in fractions). "
+            "All were executed by the build that made this page, and all passed.")
+
+
 def listing(app: Sphinx, claims: list[Claim], checks: list[Check]) -> list[nodes.Node]:
-    exact = sum("SymPy" in check.why or "exact" in check.measured for check in checks)
-    summary = (f"{len(claims)} claims and {len(checks)} checks, {exact} of which are exact. "
-               "All were executed by the build that made this page, and all passed.")
-    sections = [nodes.paragraph("", summary)]
+    sections = [nodes.paragraph("", summary(claims, checks))]
     for docname in dict.fromkeys(claim.docname for claim in claims):
         number = app.env.toc_secnumbers.get(docname, {}).get("", ())
         title = nodes.title("", "".join(f"{part}. " for part in number)
