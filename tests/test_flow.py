@@ -297,7 +297,7 @@ def test_inputs_are_not_modified_and_no_record_shares_their_memory(descend, gaus
     copies = [M.clone() for M in inputs]
     for steps in (0, 5):
         trace = descend(rnn, h_teacher, lr=lr, steps=steps, covariance=S)
-        for M in (trace.time, trace.loss, *trace.snapshots):
+        for M in (trace.time, trace.loss, *trace.snapshots, *trace.last):
             M.fill_(7)
     assert all(map(torch.equal, inputs, copies))
 

@@ -111,6 +111,16 @@ def test_hand_worked_loss_and_gradient():
     assert population_loss([15.0, 30.0], [14.0, 28.0], covariance=S).item() == 2 + 2 * 2 + 3 * 4
 
 
+def test_what_leaves_the_range_of_float64_is_an_error(gaussian):
+    rnn, far = gaussian(2), torch.tensor([1e200, 0.0], dtype=torch.float64)
+    x = torch.eye(2, dtype=torch.float64)
+    for call in (lambda: population_loss(far, -far), lambda: sampled_loss(rnn, x, far)):
+        with pytest.raises(ValueError, match="the loss overflows float64: it is inf"):
+            call()
+    with pytest.raises(ValueError, match="the gradient overflows float64: it holds"):
+        population_gradient(rnn._replace(C=1e150 * rnn.C), far)
+
+
 def test_gradient_vanishes_at_the_teacher(gaussian):
     rnn = gaussian(3)
     gradient = population_gradient(rnn, impulse_response(rnn, 6))

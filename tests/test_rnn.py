@@ -100,6 +100,17 @@ def test_change_basis_is_the_stated_triple_and_can_be_undone(gaussian, normal, d
     assert_close(change_basis(change_basis(rnn, T), inverse), rnn, **ROUNDING)
 
 
+def test_what_leaves_the_range_of_float64_is_an_error(gaussian):
+    rnn = gaussian(2)
+    huge = rnn._replace(A=rnn.A * 1e200)
+    assert torch.isfinite(impulse_response(huge, 2)).all()
+    with pytest.raises(ValueError, match="impulse response overflows float64"):
+        impulse_response(huge, 3)
+    assert torch.isfinite(simulate(huge, [1.0, 1.0])).all()
+    with pytest.raises(ValueError, match="outputs overflow float64"):
+        simulate(huge, [1.0, 1.0, 1.0])
+
+
 def test_map_and_at_act_on_the_three_matrices_and_on_the_batch(gaussian):
     rnn = gaussian(2, 3, 4)
     assert all(torch.equal(M, 2 * N) for M, N in zip(rnn.map(lambda M: 2 * M), rnn, strict=True))
