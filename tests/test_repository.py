@@ -537,7 +537,7 @@ def test_a_loose_pin_is_reported(requirements, constraints, said):
 
 # Papers -------------------------------------------------------------------------------------
 
-TARGETS = "book test pages lab serve bench lint figures constraints notebooks clean".split()
+TARGETS = "book test pages lab serve bench lint figures constraints notebooks clean help".split()
 
 
 def citation_complaints(citation: str, version: str) -> Iterator[str]:

