@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import yaml
+from IPython.core.application import ENV_CONFIG_DIRS
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbval.plugin import IPyNbCell, get_sanitize_patterns
@@ -336,6 +337,7 @@ def test_only_a_whole_installation_counts(workshop, monkeypatch, breaks_at, call
         install.main()
     assert len((workshop / "calls").read_text().splitlines()) == calls
     assert (workshop / ".venv" / "installed").exists() is not bool(breaks_at)
+    assert (workshop / ".venv" / "etc" / "ipython").exists() is not bool(breaks_at)
 
 
 RETRY = "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'New...'"
@@ -368,6 +370,7 @@ def test_only_a_missing_network_is_called_one(tmp_path, capsys, words, status, n
 
 def test_a_kernel_starts_without_a_word(tmp_path, monkeypatch):
     """Its settings lie in the environment; here in a folder of IPython's, which it reads too."""
+    assert ENV_CONFIG_DIRS == [str(Path(sys.prefix) / "etc" / "ipython")]
     tool("install").quiet_kernels(str(tmp_path / "venv"))
     config = tmp_path / "venv" / "etc" / "ipython" / "ipython_kernel_config.py"
     shutil.copytree(config.parent, tmp_path / "profile_default")

@@ -22,7 +22,7 @@ OPTIONS = ["--all", "-W", "-n", "--keep-going"]
 CELL = re.compile(r"ERROR: (.*?, (?:In \[\d+\]|a cell): )(.*)")
 FAULT = re.compile(r"\b(?:WARNING|ERROR|CRITICAL): ")
 # From here on Sphinx and Jupyter Book say where the pages lie, which is not where they will lie.
-DONE = re.compile(r"build succeeded|build finished with problems|Traceback \(most recent")
+DONE = re.compile(r"build succeeded|build finished with problems")
 
 
 def run_jupyter_book() -> tuple[int, list[str]]:
@@ -38,6 +38,8 @@ def run_jupyter_book() -> tuple[int, list[str]]:
             finished = finished or bool(DONE.search(lines[-1]))
             if not finished:
                 print(line, end="", flush=True)
+            # What follows a failing cell is a plea to report a bug of Sphinx.
+            finished = finished or bool(CELL.search(lines[-1]))
     return process.returncode, lines
 
 
@@ -76,4 +78,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Broken off: the pages in _build/html, if any, are those of the last good build.")
