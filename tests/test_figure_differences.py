@@ -143,3 +143,22 @@ def test_a_difference_says_where_and_by_how_much():
     (line,) = differences(path((0, 0), (10, 0)), path((0, 0), (10, 3)))
     assert line == ("figure: d M 0 0 L 10 3 is drawn, M 0 0 L 10 0 is stored "
                     "(up to 4.0 px apart)")
+
+
+@pytest.mark.parametrize(
+    "stored, drawn, same",
+    [
+        ('<g transform="translate(1 2)"/>', '<g transform="translate(1.3 2)"/>', True),
+        ('<g transform="translate(1 2)"/>', '<g transform="translate(1.4 2)"/>', False),
+        ('<g transform="scale(0.1 -0.1)"/>', '<g transform="scale(0.2 -0.1)"/>', False),
+        ('<g transform="rotate(30)"/>', '<g transform="rotate(30.2)"/>', False),
+        ('<g transform="rotate(30)"/>', '<g transform="scale(30)"/>', False),
+        ("<text>2</text>", "<text>3</text>", False),
+        ('<g id="a"/><g id="b"/><use href="#a"/>', '<g id="c"/><g id="d"/><use href="#c"/>', True),
+        ('<g id="a"/><g id="b"/><use href="#a"/>', '<g id="a"/><g id="b"/><use href="#b"/>', False),
+        ('<use href="#a"/>', '<use href="#b"/>', False),  # neither is there
+    ],
+)
+def test_transforms_texts_and_references_count(stored, drawn, same):
+    found = differences(*(f"<svg>{inner}</svg>" for inner in (stored, drawn)))
+    assert (found == []) is same

@@ -272,6 +272,14 @@ def test_make_test_ends_with_the_cells_that_failed(run_of_chapters):
     assert "style" in run_of_chapters.stdout  # the difference: a colour
 
 
+def test_a_figure_that_nobody_could_compare_is_refused():
+    complaints = tool("conftest", "book").figure_complaints
+    raster, svg = {"data": {"image/png": "a"}}, {"data": {"image/svg+xml": "<svg/>"}}
+    assert list(complaints([svg], [svg])) == []
+    assert list(complaints([raster], [raster]))
+    assert list(complaints([svg], [])) == ["0 figures are drawn, 1 are stored"]
+
+
 @pytest.mark.parametrize(
     "line, said",
     [

@@ -206,7 +206,7 @@ def test_a_refused_build_leaves_the_last_good_one_until_the_next_good_one(book):
 
 def test_what_is_wrong_fails_the_build_and_is_said_last(tmp_path):
     book = Book(tmp_path / "warnings")
-    text = CHAPTER.replace("$L = 0$", r"$\frac{L}$ and {any}`nowhere`")
+    text = CHAPTER.replace("$L = 0$", r"$\frac{L}$ and {py:func}`nowhere`")
     book.write_chapter(text, code="import sys; print('odd', file=sys.stderr)")
     run = book.build()
     assert run.returncode != 0
