@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if absent := [str(path) for path in paths if not path.is_file()]:
         parser.error(f"no such notebook: {', '.join(absent)}")
     failed = []
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         start = perf_counter()
         if options.check:
             key = not_canonical(path.read_text(encoding="utf-8"))
@@ -195,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 trouble = f"{error}\n(the file is unchanged)"
         failed += [path.name] if trouble else []
         if trouble or not options.check:
-            print(f"{path.name}: {trouble or f'{perf_counter() - start:.1f} s'}", flush=True)
+            which = "" if options.check else f"{number} of {len(paths)}: "
+            print(f"{which}{path.name}: {trouble or f'{perf_counter() - start:.1f} s'}", flush=True)
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return int(bool(failed))
