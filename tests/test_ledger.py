@@ -70,7 +70,7 @@ def test_each_fault_stops_the_build_with_a_sentence(tmp_path):
     for sentence in ("the claim clm-bare has no executed check", "the claim clm-a is stated twice",
                      "the check clm-lost/what belongs to no claim",
                      "the check clm-a/what is printed twice"):
-        assert f"ledger: {sentence}" in run.stderr
+        assert f"ledger: {sentence}" in run.stdout
 
 
 def test_a_whole_book_has_no_fault():
