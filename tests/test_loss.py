@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import structured_rnns
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
@@ -75,9 +76,9 @@ def test_loss_and_gradient_with_covariance_are_bptt_on_any_sequences(gaussian, n
                                        second_moments(x))
 
 
-@given(DIMS, LENGTHS, SEEDS)
-def test_gradient_is_autograds_through_matrix_powers(gaussian, normal, d, k, seed):
-    rnn, h_teacher = gaussian(d, seed=seed), normal(k, seed=seed)
+@given(structured_rnns(), LENGTHS, SEEDS)
+def test_gradient_is_autograds_through_matrix_powers(normal, rnn, k, seed):
+    h_teacher = normal(k, seed=seed)
 
     def by_powers(A, B, C):
         return sum((C @ torch.linalg.matrix_power(A, j) @ B - h_teacher[j]).square().sum()
