@@ -34,9 +34,9 @@ def ill_scaled(normal, d, *batch, seed=0, decades=6):
 
 
 def assert_balanced(rnn, original):
-    """|Q| < 1e-10 and the response of the original, both for responses of order one."""
-    assert balancedness(rnn).abs().max() < 1e-10
-    assert_close(impulse_response(rnn, 12), impulse_response(original, 12), rtol=1e-8, atol=1e-8)
+    """|Q| <= 1e-14 |theta|^2, as promised, and the response of the original."""
+    assert (balancedness(rnn).abs().amax((-2, -1)) <= 1e-14 * squared_norm(rnn)).all()
+    assert_close(impulse_response(rnn, 12), impulse_response(original, 12), rtol=1e-11, atol=1e-11)
 
 
 def invariants(rnn):
@@ -167,6 +167,26 @@ def test_symmetric_balanced_systems_stay(normal):
     A, B = normal(4, 4), normal(4, 1)
     rnn = LinearRNN((A + A.mT) / 2, B, B.mT)
     assert_close(tuple(norm_balanced(rnn)), tuple(rnn), **ROUNDING)
+
+
+@given(structured_rnns(most=3))
+def test_the_curvature_is_the_hessian_of_the_norm_along_the_orbit(rnn):
+    """d^2/ds^2 |exp(sX) theta|^2 = 4 |JX|^2, in coordinates where |X| is the Euclidean norm."""
+    d = len(rnn.A)
+
+    def after(entries):
+        X = entries.new_zeros(d, d)
+        X[*torch.triu_indices(d, d)] = entries
+        X = (X + X.mT) / torch.where(torch.eye(d) == 1, 2, 2**0.5)
+        grow, shrink = torch.linalg.matrix_exp(X), torch.linalg.matrix_exp(-X)
+        return squared_norm((grow @ rnn.A @ shrink, grow @ rnn.B, rnn.C @ shrink))
+
+    zero = torch.zeros(d * (d + 1) // 2, dtype=torch.float64)
+    least = torch.linalg.eigvalsh(torch.autograd.functional.hessian(after, zero))[0].clamp(min=0)
+    # roots of eigenvalues that are exact to 1e-15 of the largest
+    scale = squared_norm(rnn).sqrt().item()
+    assert structure._least_curvature(rnn).item() == pytest.approx(
+        least.sqrt().item() / 2, rel=1e-6, abs=1e-7 * scale)
 
 
 def triple(*entries):

@@ -112,6 +112,16 @@ def test_hand_worked_loss_and_gradient():
     assert population_loss([15.0, 30.0], [14.0, 28.0], covariance=S).item() == 2 + 2 * 2 + 3 * 4
 
 
+@given(structured_rnns(), LENGTHS, SEEDS)
+def test_the_pass_of_training_is_both_public_functions(normal, rnn, k, seed):
+    h_teacher, x = normal(k, seed=seed), normal(6, k, seed=seed + 1)
+    for S in (None, x.mT @ x / 6):
+        value, gradient = loss.loss_and_gradient(rnn, h_teacher, S)
+        h = impulse_response(rnn, k)
+        assert_close(value, population_loss(h, h_teacher, covariance=S), **ROUNDING)
+        assert_close(gradient, population_gradient(rnn, h_teacher, covariance=S), **ROUNDING)
+
+
 def test_gradient_vanishes_at_the_teacher(gaussian):
     rnn = gaussian(3)
     gradient = population_gradient(rnn, impulse_response(rnn, 6))
@@ -268,6 +278,12 @@ def test_a_rank_one_and_a_zero_covariance_are_semidefinite():
     (lambda: sampled_loss(RNN, [[1.0]], [float("nan")]), "y must be finite"),
     (lambda: sampled_loss(PAIR, [[[1.0]]] * 3, [1.0]), r"rnn \(2,\) and x \(3,\)"),
     (lambda: sampled_loss(PAIR, [[1.0]], [[1.0]] * 3), r"y \(3,\)"),
+    (lambda: population_loss([1e200], [0.0]), "the loss overflows float64: it is inf"),
+    (lambda: population_gradient(RNN._replace(B=1e150 * RNN.B, C=1e150 * RNN.C), [0.0]),
+     "the gradient overflows float64: it holds inf"),
+    (lambda: sampled_loss(RNN, [[1e200]], [0.0]), "the loss overflows float64: it is inf"),
+    (lambda: population_loss([1.0, True], H[:2]), "h must hold"),
+    (lambda: population_loss(H[:2], [np.float32(1), 1.0]), "h_teacher must hold"),
     (lambda: extrapolation_error(H, H[:2], 1), "h and h_teacher"),
     (lambda: extrapolation_error(H.float(), H, 1), "h must be float64"),
     (lambda: extrapolation_error(H, H, 0), "train_length"),

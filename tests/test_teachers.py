@@ -205,6 +205,9 @@ NAN, INF = float("nan"), float("inf")
     ([0.5j, -0.5j], [1.7e308 + 1.7e308j, 1.7e308 - 1.7e308j], "stays within float64"),
     ([0.5j, -0.5j], [1e-320 + 2e-320j, 1e-320 - 2e-320j], "stays within float64"),
     ([[0.5], [1e200]], [[1.0], [1.0]], "stays within float64"),
+    # A sum of moduli beyond float64, though h is within; h_1 = 4e-316 by way of 3e-318, six digits.
+    ([0.5, -0.5], [1.7e308, -1.7e308], "stays within float64"),
+    ([3e-320], [12345.0], "stays within float64"),
 ])
 def test_impossible_modes_are_refused(poles, residues, argument):
     with pytest.raises(ValueError, match=argument):
