@@ -242,6 +242,18 @@ def test_wrong_covariances_are_refused(S, argument):
         population_gradient(RNN, H, covariance=S)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_covariance_is_judged_at_1e_12_of_its_largest_entry(size):
+    """Asymmetry of 1e-12, a negative eigenvalue of 3e-12 for 3 lags: a third is rounding."""
+    one, corner = torch.eye(3).double(), torch.zeros(3, 3).double()
+    corner[0, 1] = 1e-12
+    for defect, complaint in ((corner, "symmetric"), (-torch.diag(3e-12 * H), "positive")):
+        S = torch.diag(torch.tensor([1.0, 0, 0]).double()) if complaint == "positive" else one
+        population_loss(H, H, covariance=size * (S + defect / 3))
+        with pytest.raises(ValueError, match=f"covariance must be {complaint}"):
+            population_loss(H, H, covariance=size * (S + 3 * defect))
+
+
 def test_a_rank_one_and_a_zero_covariance_are_semidefinite():
     v = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
     assert population_loss(H, 0 * H, covariance=v[:, None] * v).item() == 4.0  # (1 - 2 + 3)^2
