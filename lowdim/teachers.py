@@ -3,9 +3,15 @@
 import torch
 from torch import Tensor
 
-from lowdim.inputs import require_floats, require_length, require_number, to_tensor
-from lowdim.rnn import LinearRNN, impulse_response, require_rnn
-from lowdim.structure import hankel, hankel_singular_values
+from lowdim.inputs import (
+    require_finite,
+    require_floats,
+    require_length,
+    require_number,
+    to_tensor,
+)
+from lowdim.rnn import LinearRNN, impulse_response, krylov, require_rnn
+from lowdim.structure import hankel, require_minimal
 
 
 def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
@@ -14,8 +20,9 @@ def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
     Real poles stand on the diagonal with |B_i| = |C_i| = sqrt|residue|; a conjugate pair
     r e^{±i theta} with residues |w| e^{±i psi} is the block r [[cos, -sin], [sin, cos]](theta),
     which contributes 2 |w| r^j cos(j theta + psi). Shapes: (..., n) each, or lists -> state
-    dimension n. Raises ValueError for repeated poles, zero residues, or a complex pole whose
-    exact conjugate (with the conjugate residue) is missing. Source: partial fractions.
+    dimension n. Raises ValueError for repeated poles, zero residues, a complex pole whose exact
+    conjugate (with the conjugate residue) is missing, or sizes at which float64 keeps h_j, j <= 2n,
+    no longer to 1e-9 sum_i |residues_i poles_i^j|. Source: partial fractions.
 
     >>> modal_teacher([0.5, -0.5], [4.0, -9.0]).C.tolist()
     [[2.0, -3.0]]
@@ -28,8 +35,14 @@ def modal_teacher(poles: Tensor, residues: Tensor) -> LinearRNN:
     n, batch = poles.shape[-1], poles.shape[:-1]
     systems = [_modal(p, w) for p, w in zip(poles.reshape(-1, n), residues.reshape(-1, n),
                                             strict=True)]
-    return LinearRNN(*(torch.stack(M).reshape(*batch, *M[0].shape)
-                       for M in zip(*systems, strict=True)))
+    A, B, C = teacher = LinearRNN(*(torch.stack(blocks).reshape(*batch, *blocks[0].shape)
+                                    for blocks in zip(*systems, strict=True)))
+    modes = residues[..., None] * torch.linalg.vander(poles, N=2 * n + 1)
+    gap, scale = (krylov(A, B, 2 * n + 1) @ C.mT).squeeze(-1) - modes.sum(-2), modes.abs().sum(-2)
+    if not (scale.isfinite() & (gap.abs() <= 1e-9 * scale)).all():
+        raise ValueError(f"poles and residues must be of sizes at which h_j, j <= 2n = {2 * n}, "
+                         f"stays within float64")
+    return teacher
 
 
 def memoryless_teacher(gain: float) -> LinearRNN:
@@ -65,8 +78,11 @@ def failing_student(teacher: LinearRNN, train_length: int, dim: int, error: floa
     Its state lists its next `dim` outputs: A shifts them up and appends sum_i a_i h_{j+i}, where
     a is the shortest solution of the Hankel equations that the k + 1 samples impose; for
     dim > k there are none, and the student is a FIR filter. Shapes: the teacher's batch; state
-    dimension dim. Raises ValueError for a teacher that is not minimal, k < 2n, an error that is
-    zero or not finite, or dim < k + 1 - n, where no such student exists (clm-sharp-dimension).
+    dimension dim. Raises ValueError for a teacher that is not minimal (require_minimal), k < 2n,
+    an error that is zero or not finite, dim < k + 1 - n, where no such student exists
+    (clm-sharp-dimension), and where float64 does not hold it: the student's own response, computed
+    as everywhere, is within 1e-10 max_{j<k} |h*_j| on the trained lags, and off by error (1 ± 1e-6)
+    at lag k.
     """
     A, _, _ = require_rnn(teacher)
     n, k = A.shape[-1], require_length(train_length, "train_length")
@@ -79,27 +95,29 @@ def failing_student(teacher: LinearRNN, train_length: int, dim: int, error: floa
     if dim < k + 1 - n:
         raise ValueError(f"dim must be at least k + 1 - n = {k + 1 - n} for a student that fits "
                          f"k = {k} samples of a teacher of degree {n} and fails, got {dim}")
-    h = impulse_response(teacher, k + 1)
-    sigma = hankel_singular_values(h[..., :2 * n - 1])
-    if not (sigma[..., -1] > 1e-10 * sigma[..., 0]).all():
-        raise ValueError(f"teacher must be minimal, got Hankel singular values {sigma.tolist()}")
-    h = torch.cat((h[..., :k], h[..., k:] + error, h.new_zeros(*h.shape[:-1], dim)), -1)
-    last_row = h.new_zeros(*h.shape[:-1], dim)
+    require_minimal(teacher, "teacher")
+    h_teacher = impulse_response(teacher, k + 1)
+    batch = h_teacher.shape[:-1]
+    h = torch.cat((h_teacher[..., :k], h_teacher[..., k:] + error, A.new_zeros(*batch, dim)), -1)
+    A = torch.diag(h.new_ones(dim - 1), 1).expand(*batch, dim, dim).clone()
     if dim <= k:
         equations = hankel(h[..., :k], k + 1 - dim)
-        last_row = (torch.linalg.pinv(equations) @ h[..., dim:k + 1, None]).squeeze(-1)
-    shift = torch.diag(h.new_ones(dim - 1), 1).expand(*h.shape[:-1], dim, dim).clone()
-    shift[..., -1, :] = last_row
-    first = torch.eye(dim, dtype=h.dtype, device=h.device)[:1].expand(*h.shape[:-1], 1, dim)
-    return LinearRNN(shift, h[..., :dim, None].clone(), first.clone())
+        A[..., -1, :] = (torch.linalg.pinv(equations) @ h[..., dim:k + 1, None]).squeeze(-1)
+    C = torch.eye(dim, dtype=h.dtype, device=h.device)[:1].expand(*batch, 1, dim).clone()
+    student = LinearRNN(A, h[..., :dim, None].clone(), C)
+    response = (krylov(student.A, student.B, k + 1) @ student.C.mT).squeeze(-1)
+    _require_failure(response - h_teacher, h_teacher, error)
+    return student
 
 
 def null_measure(nodes: Tensor) -> Tensor:
     """Signed weights on the nodes that the first len(nodes) - 1 moments do not see.
 
     w_i = c / prod_{j != i} (x_i - x_j), the weights of a divided difference, with c such that
-    sum |w_i| = 1 and w_0 > 0: sum_i w_i x_i^m = 0 for m < len(nodes) - 1. Shapes: (N,) -> (N,).
-    Raises ValueError unless there are at least two nodes, all distinct.
+    sum |w_i| = 1 and w_0 > 0: sum_i w_i x_i^m = 0 for m < N - 1, where N = len(nodes). Each weight
+    is exact to 3N roundings, so that the m-th moment is at most 3N 2^-53 sum_i |w_i x_i^m|.
+    Shapes: (N,) -> (N,). Raises ValueError unless there are at least two nodes, all distinct,
+    whose differences are finite, and for weights so unequal that one falls below float64.
 
     >>> null_measure([0.0, 1.0, 2.0]).tolist()
     [0.25, -0.5, 0.25]
@@ -108,8 +126,29 @@ def null_measure(nodes: Tensor) -> Tensor:
     if nodes.ndim > 1 or len(nodes) < 2 or len(nodes.unique()) < len(nodes):
         raise ValueError(f"nodes must be at least two distinct numbers, got {nodes.tolist()}")
     gaps = nodes[:, None] - nodes + torch.eye(len(nodes), dtype=nodes.dtype, device=nodes.device)
-    weights = 1 / gaps.prod(-1)
-    return weights / (weights.abs().sum() * weights[0].sign())
+    require_finite(gaps, "nodes must have finite differences, got")
+    # Products of many gaps leave the range of float64, so their exponents are summed apart.
+    mantissas, exponents = torch.frexp(gaps)
+    products, exponents = torch.ones_like(nodes), exponents.sum(-1)
+    for mantissa in mantissas.unbind(-1):
+        products, carry = torch.frexp(products * mantissa)
+        exponents = exponents + carry
+    weights = torch.ldexp(1 / products, exponents.amin() - exponents)
+    weights = weights / (weights.abs().sum() * weights[0].sign())
+    if not (weights.abs() >= torch.finfo(nodes.dtype).tiny).all():
+        raise ValueError(f"nodes must be fewer or spread otherwise: a weight on {len(nodes)} nodes "
+                         f"falls below {torch.finfo(nodes.dtype).tiny:.3g} of their sum")
+    return weights
+
+
+def _require_failure(gap: Tensor, h_teacher: Tensor, error: Tensor) -> None:
+    """The promise of failing_student, for gap = h - h* on the lags 0 … k: see there."""
+    trained = gap[..., :-1].abs().amax(-1) / h_teacher[..., :-1].abs().amax(-1)
+    missed = (gap[..., -1] - error).abs() / error.abs()
+    if not ((trained <= 1e-10) & (missed <= 1e-6)).all():
+        raise ValueError("dim and error must leave a student that float64 can hold: it misses "
+                         f"the trained lags by {trained.max():.3g} of the largest, and the error "
+                         f"{error:.3g} by {missed.max():.3g} of it")
 
 
 def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:
@@ -121,17 +160,17 @@ def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:
     for pole, residue in modes.items():
         if modes.get(pole.conjugate()) != residue.conjugate():
             raise ValueError(f"pole {pole} with residue {residue} needs its exact conjugate")
-    size = residues.abs().sqrt()
+    roots = residues.abs().sqrt()
     # A real residue keeps an exact sign: complex division would round it, and |B_i| = |C_i| break.
     phase = torch.where(residues.imag == 0, residues.real.sign(), residues / residues.abs())
-    A, B, C = torch.diag(poles.real), size[:, None].clone(), (phase.real * size)[None].clone()
+    A, B, C = torch.diag(poles.real), roots[:, None].clone(), (phase.real * roots)[None].clone()
     order = poles.tolist()
     for i, pole in enumerate(order):
         if pole.imag > 0:
             j = order.index(pole.conjugate())
             A[j, i], A[i, j] = pole.imag, -pole.imag
-            B[i, 0], B[j, 0] = 2**0.5 * size[i], 0
-            C[0, i], C[0, j] = 2**0.5 * size[i] * torch.stack((phase[i].real, -phase[i].imag))
+            B[i, 0], B[j, 0] = 2**0.5 * roots[i], 0
+            C[0, i], C[0, j] = 2**0.5 * roots[i] * torch.stack((phase[i].real, -phase[i].imag))
     return LinearRNN(A, B, C)
 
 

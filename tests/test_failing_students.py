@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from math import comb
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -77,23 +79,75 @@ def test_a_shifted_error_is_noticed():
 
 
 ONE = memoryless_teacher(1.0)
+EIGHT = modal_teacher(torch.linspace(-0.9, 0.9, 8).double(), torch.ones(8).double())
 HIDDEN = LinearRNN(torch.diag(torch.tensor([0.5, 0.2], dtype=torch.float64)),
                    torch.tensor([[1.0], [0.0]], dtype=torch.float64),
                    torch.ones(1, 2, dtype=torch.float64))  # its second state is never reached
 
 
-@pytest.mark.parametrize("arguments, name", [
-    ((ONE, 1, 4, 0.1), "train_length"), ((ONE, 2.0, 4, 0.1), "train_length"),
-    ((ONE, True, 4, 0.1), "train_length"), ((TEACHERS[2], 3, 4, 0.1), "train_length"),
-    ((ONE, 4, 3, 0.1), "dim"), ((TEACHERS[2], 6, 4, 0.1), "dim"), ((ONE, 4, 4.0, 0.1), "dim"),
-    ((ONE, 4, 4, 0.0), "error"), ((ONE, 4, 4, float("nan")), "error"),
-    ((ONE, 4, 4, [0.1, 0.2]), "error"), ((ONE, 4, 4, "x"), "error"),
-    ((HIDDEN, 6, 6, 0.1), "minimal"), ((None, 4, 4, 0.1), "rnn"),
-    ((LinearRNN(*(M.float() for M in ONE)), 4, 4, 0.1), "float64"),
+@pytest.mark.parametrize("arguments, message", [
+    ((ONE, 1, 4, 0.1), "train_length must be at least 2n"),
+    ((TEACHERS[2], 3, 4, 0.1), "train_length must be at least 2n"),
+    ((ONE, 2.0, 4, 0.1), "train_length must be an integer"),
+    ((ONE, True, 4, 0.1), "train_length must be an integer"),
+    ((ONE, 4, 3, 0.1), "dim must be at least k"),
+    ((TEACHERS[2], 6, 4, 0.1), "dim must be at least k"),
+    ((ONE, 4, 4.0, 0.1), "dim must be an integer"), ((ONE, 4, True, 0.1), "dim must be an integer"),
+    ((ONE, 4, 4, 0.0), "error must not be zero"),
+    ((ONE, 4, 4, float("nan")), "error must be finite"),
+    ((ONE, 4, 4, [0.1, 0.2]), "error must be one number"), ((ONE, 4, 4, "x"), "error must be"),
+    ((ONE, 4, 4, True), "error must hold"), ((ONE, 4, 4, np.float32(0.1)), "error must hold"),
+    ((ONE, 4, 4, torch.tensor(0.1)), "error must be float64"),
+    ((HIDDEN, 6, 6, 0.1), "teacher must be minimal"),
+    ((None, 4, 4, 0.1), "rnn must be a LinearRNN"),
+    ((LinearRNN(*(M.float() for M in ONE)), 4, 4, 0.1), "A must be float64"),
+    # 1e-20 is lost beside h_k; of 1e-11 a hundred thousandth is; 1e300 overflows on the way to h_k.
+    *[((TEACHERS[2], 5, 4, error), "dim and error must leave a student that float64 can hold")
+      for error in (1e-20, 1e-11, -1e300, 1e308)],
+    # Eight poles: the companion matrix of the shortest student has entries of 1e4, a pole of 78.
+    *[((EIGHT, 16, dim, error), "dim and error must leave a student that float64 can hold")
+      for dim, error in ((9, 0.25), (10, 0.25), (10, 1.0), (11, 30.0))],
 ])
-def test_impossible_students_are_refused(arguments, name):
-    with pytest.raises(ValueError, match=name):
+def test_impossible_failures_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
         failing_student(*arguments)
+
+
+def test_a_pair_of_nearly_equal_poles_is_refused_where_norm_balanced_refuses_it():
+    for gap, minimal in ((2.9e-6, False), (3.1e-6, True)):  # the threshold of require_minimal
+        teacher = modal_teacher([0.5, 0.5 + gap], [1.0, 1.0])
+        if minimal:
+            failing_student(teacher, 4, 5, 0.1)
+        else:
+            with pytest.raises(ValueError, match="teacher must be minimal"):
+                failing_student(teacher, 4, 5, 0.1)
+
+
+def response(rnn, length):
+    """y_0 … of a unit pulse by the recursion, in NumPy."""
+    A, B, C = (M.numpy() for M in rnn)
+    s, h = B, []
+    for _ in range(length):
+        h.append((C @ s).item())
+        s = A @ s
+    return np.array(h)
+
+
+@given(st.integers(1, 9), st.integers(0, 3), st.integers(0, 4), st.integers(-12, 6))
+def test_a_student_keeps_its_promise_or_is_refused(n, more_samples, more_states, decade):
+    """The harder ones, with n poles in [-0.9, 0.9], are refused rather than returned wrong."""
+    teacher = modal_teacher(np.linspace(-0.9, 0.9, n + 1)[1:].tolist(), [1.0] * n)
+    k, error = 2 * n + more_samples, 10.0**decade
+    try:
+        student = failing_student(teacher, k, k + 1 - n + more_states, error)
+    except ValueError as refusal:
+        assert str(refusal).startswith("dim and error must leave")
+        assert n > 3 or error < 1e-8 or error > 1e2
+    else:
+        gap = response(student, k + 1) - response(teacher, k + 1)
+        # twice the promise: the two recursions round on their own
+        assert abs(gap[:k]).max() <= 2e-10 * abs(response(teacher, k)).max()
+        assert gap[k] == pytest.approx(error, rel=2e-6, abs=1e-15)
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=7, unique=True))
@@ -113,10 +167,47 @@ def test_a_null_measure_is_the_divided_difference_in_exact_fractions(nodes):
                                rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("nodes", [[], [1.0], [0.5, 0.5], [0.0, float("inf")], [[0.0, 1.0]], None,
-                                   ["a"], torch.zeros(3), [1.0, 2.0, 1.0]])
-def test_bad_nodes_are_refused(nodes):
-    with pytest.raises(ValueError, match="nodes"):
+def test_a_thousand_equidistant_nodes_have_binomial_weights():
+    """Their products of differences are up to 999! in size."""
+    expected = [(-1) ** i * comb(999, i) / 2**999 for i in range(1000)]
+    torch.testing.assert_close(null_measure(torch.arange(1000).double()),
+                               torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-200, -1e-3, 1e200, 8e307])
+def test_the_unit_of_the_nodes_does_not_matter(scale):
+    assert null_measure([0.0, scale, 2 * scale]).tolist() == [0.25, -0.5, 0.25]
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=40, unique=True))
+def test_the_moments_vanish_to_the_stated_rounding(nodes):
+    try:
+        weights = null_measure(nodes)
+    except ValueError as refusal:
+        closest = min(b - a for a, b in pairwise(sorted(nodes)))
+        assert "falls below" in str(refusal) and closest < 1e-4
+        return
+    w, x = ([Fraction(number) for number in numbers] for numbers in (weights.tolist(), nodes))
+    assert weights[0] > 0 and abs(weights.abs().sum().item() - 1) <= 1e-15 * len(nodes)
+    for m in range(len(nodes) - 1):
+        terms = [a * b**m for a, b in zip(w, x, strict=True)]
+        assert abs(sum(terms)) <= 3 * len(nodes) * Fraction(1, 2**53) * sum(map(abs, terms))
+
+
+@pytest.mark.parametrize("nodes, message", [
+    ([], "nodes must have at least 1 axes"), ([1.0], "nodes must be at least two"),
+    ([0.5, 0.5], "nodes must be at least two distinct"), ([1.0, 2.0, 1.0], "two distinct"),
+    ([0.0, -0.0], "two distinct"), ([[0.0, 1.0]], "nodes must be at least two"),
+    ([0.0, float("inf")], "nodes must be finite"),
+    (None, "nodes must be"), (["a"], "nodes must be"),
+    (torch.zeros(3), "nodes must be float64"), ([0.0, True], "nodes must hold"),
+    ([0.0, np.float32(0.1)], "nodes must hold"), ([0.0, torch.tensor(0.1)], "nodes must hold"),
+    ([-1e308, 1e308], "nodes must have finite differences"),
+    (torch.arange(1100).double(), "nodes must be fewer or spread otherwise"),
+    ([0.0, 1e-160, 1.0, 1e160], "nodes must be fewer or spread otherwise"),
+])
+def test_bad_nodes_are_refused(nodes, message):
+    with pytest.raises(ValueError, match=message):
         null_measure(nodes)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import structured_rnns
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
@@ -75,9 +76,9 @@ def test_loss_and_gradient_with_covariance_are_bptt_on_any_sequences(gaussian, n
                                        second_moments(x))
 
 
-@given(DIMS, LENGTHS, SEEDS)
-def test_gradient_is_autograds_through_matrix_powers(gaussian, normal, d, k, seed):
-    rnn, h_teacher = gaussian(d, seed=seed), normal(k, seed=seed)
+@given(structured_rnns(), LENGTHS, SEEDS)
+def test_gradient_is_autograds_through_matrix_powers(normal, rnn, k, seed):
+    h_teacher = normal(k, seed=seed)
 
     def by_powers(A, B, C):
         return sum((C @ torch.linalg.matrix_power(A, j) @ B - h_teacher[j]).square().sum()
@@ -119,6 +120,16 @@ def test_what_leaves_the_range_of_float64_is_an_error(gaussian):
             call()
     with pytest.raises(ValueError, match="the gradient overflows float64: it holds"):
         population_gradient(rnn._replace(C=1e150 * rnn.C), far)
+
+
+@given(structured_rnns(), LENGTHS, SEEDS)
+def test_the_pass_of_training_is_both_public_functions(normal, rnn, k, seed):
+    h_teacher, x = normal(k, seed=seed), normal(6, k, seed=seed + 1)
+    for S in (None, x.mT @ x / 6):
+        value, gradient = loss.loss_and_gradient(rnn, h_teacher, S)
+        h = impulse_response(rnn, k)
+        assert_close(value, population_loss(h, h_teacher, covariance=S), **ROUNDING)
+        assert_close(gradient, population_gradient(rnn, h_teacher, covariance=S), **ROUNDING)
 
 
 def test_gradient_vanishes_at_the_teacher(gaussian):
@@ -241,6 +252,18 @@ def test_wrong_covariances_are_refused(S, argument):
         population_gradient(RNN, H, covariance=S)
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_covariance_is_judged_at_1e_12_of_its_largest_entry(size):
+    """Asymmetry of 1e-12, a negative eigenvalue of 3e-12 for 3 lags: a third is rounding."""
+    one, corner = torch.eye(3).double(), torch.zeros(3, 3).double()
+    corner[0, 1] = 1e-12
+    for defect, complaint in ((corner, "symmetric"), (-torch.diag(3e-12 * H), "positive")):
+        S = torch.diag(torch.tensor([1.0, 0, 0]).double()) if complaint == "positive" else one
+        population_loss(H, H, covariance=size * (S + defect / 3))
+        with pytest.raises(ValueError, match=f"covariance must be {complaint}"):
+            population_loss(H, H, covariance=size * (S + 3 * defect))
+
+
 def test_a_rank_one_and_a_zero_covariance_are_semidefinite():
     v = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
     assert population_loss(H, 0 * H, covariance=v[:, None] * v).item() == 4.0  # (1 - 2 + 3)^2
@@ -277,6 +300,12 @@ def test_a_rank_one_and_a_zero_covariance_are_semidefinite():
     (lambda: sampled_loss(RNN, [[1.0]], [float("nan")]), "y must be finite"),
     (lambda: sampled_loss(PAIR, [[[1.0]]] * 3, [1.0]), r"rnn \(2,\) and x \(3,\)"),
     (lambda: sampled_loss(PAIR, [[1.0]], [[1.0]] * 3), r"y \(3,\)"),
+    (lambda: population_loss([1e200], [0.0]), "the loss overflows float64: it is inf"),
+    (lambda: population_gradient(RNN._replace(B=1e150 * RNN.B, C=1e150 * RNN.C), [0.0]),
+     "the gradient overflows float64: it holds inf"),
+    (lambda: sampled_loss(RNN, [[1e200]], [0.0]), "the loss overflows float64: it is inf"),
+    (lambda: population_loss([1.0, True], H[:2]), "h must hold"),
+    (lambda: population_loss(H[:2], [np.float32(1), 1.0]), "h_teacher must hold"),
     (lambda: extrapolation_error(H, H[:2], 1), "h and h_teacher"),
     (lambda: extrapolation_error(H.float(), H, 1), "h must be float64"),
     (lambda: extrapolation_error(H, H, 0), "train_length"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import structured_rnns
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
@@ -61,6 +62,13 @@ def test_hand_worked_rotation():
 def test_impulse_response_is_scipys(gaussian, d, seed, length):
     rnn = gaussian(d, seed=seed)
     assert_impulse_response_is_scipys(rnn, impulse_response(rnn, length))
+
+
+@given(structured_rnns(), st.integers(1, 12), SEEDS)
+def test_structured_systems_respond_as_scipys_and_by_recursion(normal, rnn, length, seed):
+    h, x = impulse_response(rnn, length), normal(length, seed=seed)
+    assert_impulse_response_is_scipys(rnn, h)
+    assert_outputs_are_the_convolution(x, h, simulate(rnn, x))
 
 
 @given(DIMS, SEEDS, st.integers(1, 12))

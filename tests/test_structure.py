@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import structured_rnns
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import hankel as scipy_hankel
@@ -63,6 +64,19 @@ def test_one_pole_has_one_hankel_singular_value_in_closed_form():
     values = hankel_singular_values(h)  # 3 u u^T with u = (1, 1/2, 1/4, 1/8)
     assert values[0].item() == pytest.approx(3 * (1 + 1 / 4 + 1 / 16 + 1 / 64), rel=1e-14)
     assert values[1:].max() <= 1e-15  # rounding of numbers of size 3
+
+
+@given(structured_rnns())
+def test_rank_of_the_hankel_matrix_is_the_number_of_states_that_take_part(rnn):
+    """Kronecker: observability times controllability has at most the rank of either factor."""
+    A, B, C = rnn
+    d = len(A)
+    O_matrix = torch.cat([C @ torch.linalg.matrix_power(A, i) for i in range(d)], -2)
+    K_matrix = torch.cat([torch.linalg.matrix_power(A, j) @ B for j in range(d)], -1)
+    values = hankel_singular_values(impulse_response(rnn, 2 * d - 1))
+    assert_close(values, torch.linalg.svdvals(O_matrix @ K_matrix), **ROUNDING)
+    hidden = d - min(map(torch.linalg.matrix_rank, (O_matrix, K_matrix))).item()
+    assert not hidden or values[d - hidden:].max() <= 1e-12
 
 
 @given(st.integers(1, 4), SEEDS)
@@ -148,11 +162,11 @@ def test_symmetry_is_judged_at_1e_12_of_the_largest_entry():
         spectral_measure(LinearRNN(LEANING, B, C))
 
 
-@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])  # squares of entries under- and overflow
-def test_an_asymmetric_A_is_refused_at_any_size(size):
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])  # squares of entries under- and overflow
+def test_an_asymmetric_A_is_refused_in_any_unit(unit):
     A = torch.tensor([[1.0, 2.0], [0.0, 1.0]], dtype=torch.float64)
     with pytest.raises(ValueError, match="A must be symmetric"):
-        spectral_measure(LinearRNN(size * A, B, C))
+        spectral_measure(LinearRNN(unit * A, B, C))
 
 
 def test_one_asymmetric_element_spoils_a_batch():
@@ -172,6 +186,13 @@ def test_the_zero_matrix_is_symmetric():
     (lambda: hankel([1.0, float("inf")], 1), "h must be finite"),
     (lambda: hankel([1.0, 2.0], 0), "rows"), (lambda: hankel([1.0, 2.0], 3), "rows"),
     (lambda: hankel([1.0, 2.0], 1.0), "rows"), (lambda: hankel([1.0, 2.0], True), "rows"),
+    (lambda: hankel([True, 2.0], 1), "h must hold"),
+    (lambda: hankel([np.float32(1), 2.0], 1), "h must hold"),
+    (lambda: hankel_singular_values([1.7e308] * 3), "the Hankel singular values overflow"),
+    (lambda: hankel_singular_values([[1.0, True]]), "h must hold"),
+    (lambda: spectral_measure(LinearRNN(LEANING.tril(-1) * 0, 1e200 * B, 1e200 * C)),
+     "the weights overflow"),
+    (lambda: spectral_measure(LinearRNN([[True]], [[1.0]], [[1.0]])), "A must hold"),
     (lambda: hankel_singular_values([]), "h must"),
     (lambda: hankel_singular_values(2.0), "h must"),
     (lambda: hankel_singular_values(None), "h must"),

@@ -111,7 +111,7 @@ def test_delay_teacher_answers_at_its_lag_only_with_the_least_state(lag, gain):
 
 
 def test_memoryless_teacher_is_a_gain():
-    for gain in (2.0, -9, torch.tensor(0.25, dtype=torch.float64)):
+    for gain in (2.0, -9, torch.tensor(0.25, dtype=torch.float64), 1e308, -1e-308, 5e-324):
         h = impulse_response(memoryless_teacher(gain), 4)
         assert h.tolist() == pytest.approx([float(gain), 0, 0, 0], rel=1e-15, abs=0)
     assert impulse_response(delay_teacher(2), 4).tolist() == [0, 0, 1, 0]
@@ -197,17 +197,39 @@ NAN, INF = float("nan"), float("inf")
     ([[0.5], [0.1, 0.2]], [1.0], "poles must be an array"), ([0.5], [None], "residues must be an"),
     (torch.tensor([0.5]).double(), torch.ones(1, dtype=torch.float64, device="meta"),
      "residues must be on"),
+    ([True], [1.0], "poles must hold"), ([0.5], [True], "residues must hold"),
+    ([np.float32(0.5)], [1.0], "poles must hold"), ([0.5], [np.complex64(1)], "residues must hold"),
+    # h_2 = 1e400; two residues that add up to more than float64 holds, or whose modulus does; and
+    # one whose phase no longer has ten digits.
+    ([1e200], [1.0], "stays within float64"), ([0.5, -0.5], [1.7e308] * 2, "stays within float64"),
+    ([0.5j, -0.5j], [1.7e308 + 1.7e308j, 1.7e308 - 1.7e308j], "stays within float64"),
+    ([0.5j, -0.5j], [1e-320 + 2e-320j, 1e-320 - 2e-320j], "stays within float64"),
+    ([[0.5], [1e200]], [[1.0], [1.0]], "stays within float64"),
+    # A sum of moduli beyond float64, though h is within; h_1 = 4e-316 by way of 3e-318, six digits.
+    ([0.5, -0.5], [1.7e308, -1.7e308], "stays within float64"),
+    ([3e-320], [12345.0], "stays within float64"),
 ])
 def test_impossible_modes_are_refused(poles, residues, argument):
     with pytest.raises(ValueError, match=argument):
         modal_teacher(poles, residues)
 
 
+@pytest.mark.parametrize("poles, residues", [
+    ([1e150], [1e-300]), ([0.5], [1e308]), ([0.5], [5e-324]), ([1e-200, 0.0], [1.0, -1.0]),
+    ([0.5j, -0.5j], [1e300 + 1e300j, 1e300 - 1e300j]),
+    ([0.5j, -0.5j], [1e-300 + 1e-300j, 1e-300 - 1e-300j]),
+])
+def test_modes_of_any_size_that_float64_holds_are_taken(poles, residues):
+    h = impulse_response(modal_teacher(poles, residues), 3).numpy()
+    expected = sum(w * complex(p)**np.arange(3) for p, w in zip(poles, residues, strict=True)).real
+    np.testing.assert_allclose(h, expected, rtol=1e-14, atol=0)
+
+
 @pytest.mark.parametrize("call, argument", [
     (lambda: delay_teacher(-1), "lag"), (lambda: delay_teacher(1.0), "lag"),
     (lambda: delay_teacher(True), "lag"), (lambda: delay_teacher(None), "lag"),
     *[(lambda teacher=teacher, gain=gain: teacher(gain), "gain") for gain in
-      (0.0, -0.0, NAN, INF, "1", None, 1j, [1.0], [], torch.tensor(1.0))
+      (0.0, -0.0, NAN, INF, "1", None, 1j, [1.0], [], torch.tensor(1.0), True, np.float32(1))
       for teacher in (memoryless_teacher, lambda gain: delay_teacher(1, gain))],
 ])
 def test_bad_lags_and_gains_are_refused(call, argument):
