@@ -106,10 +106,10 @@ def require_covariance(covariance: Tensor | None, h: Tensor) -> Tensor | None:
     require_broadcast(h=h.shape[:-1], covariance=S.shape[:-2])
     if S.shape[-2:] != (k, k):
         raise ValueError(f"covariance must be (..., {k}, {k}) for {k} lags, got {tuple(S.shape)}")
-    size = S.abs().amax((-2, -1))
-    if not ((S - S.mT).abs().amax((-2, -1)) <= 1e-12 * size).all():
+    largest = S.abs().amax((-2, -1))
+    if not ((S - S.mT).abs().amax((-2, -1)) <= 1e-12 * largest).all():
         raise ValueError("covariance must be symmetric")
-    if not (torch.linalg.eigvalsh(S)[..., 0] >= -1e-12 * k * size).all():
+    if not (torch.linalg.eigvalsh(S)[..., 0] >= -1e-12 * k * largest).all():
         raise ValueError("covariance must be positive semidefinite")
     return S
 
