@@ -188,6 +188,13 @@ def test_what_is_folded_opens_without_a_script_and_prints(book):
     assert "content-visibility: visible" in printed and "block-size: auto" in printed
 
 
+def test_a_folded_cell_is_named_by_the_words_that_it_shows():
+    summary = '<summary aria-label="Toggle hidden content"><span>Show code cell source</span>'
+    context = {"body": f"<details>{summary}</summary></details>"}
+    extension("accessible_pages").mend_html(None, "book/one", "page.html", context, "a doctree")
+    assert "<summary><span>Show code cell source</span></summary>" in context["body"]
+
+
 def test_every_page_describes_itself_in_plain_words(book):
     description = "The response h_j^* ≥ α is Kalman [1963]’s, &amp; more."
     for tag in ('meta name="description"', 'meta property="og:description"'):

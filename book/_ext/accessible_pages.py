@@ -51,6 +51,8 @@ def mend_html(app: Sphinx, pagename, templatename, context, doctree) -> None:
     if doctree:
         # The role is deprecated, and a list must have list items.
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        # A label of its own would hide the words "Show code cell source" from a screen reader.
+        body = body.replace(' aria-label="Toggle hidden content"', "")
         # The underline of the link began under the space before it.
         context["body"] = re.sub("(Solution to)(<a [^>]*>) ", r"\1 \2", body)
 
