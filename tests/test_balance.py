@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import MINIMAL_KINDS, NON_MINIMAL_KINDS, structured_rnns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from structured import MINIMAL_KINDS, NON_MINIMAL_KINDS, structured_rnns
 from torch.testing import assert_close
 
 from lowdim import structure

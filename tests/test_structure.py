@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import structured_rnns
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import hankel as scipy_hankel
+from structured import structured_rnns
 from torch.testing import assert_close
 
 from lowdim.rnn import LinearRNN, change_basis, impulse_response, random_rnn
