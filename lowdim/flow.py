@@ -48,8 +48,8 @@ def gradient_descent(rnn: LinearRNN, h_teacher: Tensor, *, lr: float | Tensor, s
     covariance (k, k) or (*batch, k, k), white inputs without it. The batch is that of rnn.
     project maps the iterate after each step; without snapshots only losses are recorded. A run
     ends with loss <= loss_tol, after `steps` steps, or when its next loss or iterate is not
-    finite; it is then frozen, a diverged run at its last finite iterate. Uses as many threads as
-    torch.get_num_threads(), and no result depends on their number. Raises ValueError for
+    finite; it is then frozen, a diverged run at its last finite iterate. Compiled runs use as many
+    threads as torch.get_num_threads(), whose number changes no result. Raises ValueError for
     malformed input, lr <= 0, an initial loss not finite, or a projection of another shape or type.
     """
     rnn = require_rnn(rnn).map(Tensor.detach)
