@@ -13,9 +13,12 @@ import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 from torch import Tensor
 
+from lowdim.alternation import polynomial_gap
 from lowdim.inputs import require_fractions, require_length
 from lowdim.rnn import LinearRNN, require_rnn
 from lowdim.structure import spectral_measure
+
+__all__ = ["Certificate", "certificate", "exact_response", "polynomial_gap", "stability_constant"]
 
 
 class Certificate(NamedTuple):
