@@ -5,8 +5,11 @@ ValueError that names the argument, what it got and what it needs. Nothing is si
 clipped or dropped.
 """
 
+import math
 import operator
 from collections.abc import Iterator
+from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 import torch
@@ -92,6 +95,34 @@ def require_length(length: Any, name: str = "length", *, least: int = 1) -> int:
     if integer is None or truth_value or integer < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {length!r}")
     return integer
+
+
+def require_fractions(values: Any, name: str) -> list[Fraction]:
+    """A list of rational numbers as Fractions, each float64 as the binary fraction that it is.
+
+    values holds Fractions, integers, SymPy's rationals or float64 numbers, in any mixture, or is a
+    float64 tensor with one axis; there is at least one, and float64 holds the size of each. Raises
+    ValueError, naming the argument, for anything else (truth values, float32, infinity included).
+    """
+    if isinstance(values, Tensor):
+        values = require_floats(values, name, ndim=1).tolist()
+    try:
+        entries = list(values)
+    except TypeError:
+        entries = []
+    if not entries or isinstance(values, str):
+        raise ValueError(f"{name} must list at least one rational number, got {values!r}")
+    for entry in entries:
+        if isinstance(entry, bool) or not isinstance(entry, Rational | float):
+            raise ValueError(f"{name} must hold fractions, integers or float64, got {entry!r}")
+        try:
+            finite = math.isfinite(float(entry))
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise ValueError(f"{name} must be finite and within float64, got {entry}")
+    return [Fraction(entry) if isinstance(entry, float)
+            else Fraction(int(entry.numerator), int(entry.denominator)) for entry in entries]
 
 
 def require_broadcast(**batches: torch.Size) -> torch.Size:

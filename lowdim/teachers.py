@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lowdim.inputs import (
+    require_broadcast,
     require_finite,
     require_floats,
     require_length,
@@ -106,8 +107,55 @@ def failing_student(teacher: LinearRNN, train_length: int, dim: int, error: floa
     C = torch.eye(dim, dtype=h.dtype, device=h.device)[:1].expand(*batch, 1, dim).clone()
     student = LinearRNN(A, h[..., :dim, None].clone(), C)
     response = (krylov(student.A, student.B, k + 1) @ student.C.mT).squeeze(-1)
-    _require_failure(response - h_teacher, h_teacher, error)
+    _require_failure(response - h_teacher, h_teacher, error, "dim and error")
     return student
+
+
+def bordered_student(poles: Tensor, residues: Tensor, t: Tensor, S: Tensor) -> LinearRNN:
+    """A symmetric balanced student, right for j <= 2n - 1, and too large by e > 0 at lag 2n.
+
+    A = [[diag(poles), q t^T], [t q^T, S]] and B = C^T = (sqrt(residues), 0), where q has norm 1 and
+    q_i is proportional to 1 / (sqrt(residues_i) p'(poles_i)), p the monic polynomial with these
+    poles; e = |t|^2 / sum_i 1 / (residues_i p'(poles_i)^2). Shapes: (n,), (n,), (..., m) and
+    (..., m, m), where the batch axes of t and S broadcast -> state dimension n + m. Raises
+    ValueError for repeated poles, residues that are not positive, t = 0 (the student would be the
+    teacher), S not exactly symmetric, other shapes, and where float64 does not hold the student:
+    its own response is within 1e-10 max_{j<2n} |h*_j| on the lags below 2n, and off by e (1 ± 1e-6)
+    at lag 2n. Source: clm-border.
+
+    >>> [M.tolist() for M in bordered_student([0.5], [4.0], [2.0], [[0.0]])]
+    [[[0.5, 2.0], [2.0, 0.0]], [[2.0], [0.0]], [[2.0, 0.0]]]
+    """
+    poles = require_floats(poles, "poles", ndim=1)
+    residues = require_floats(residues, "residues", ndim=1, like=poles)
+    t = require_floats(t, "t", ndim=1, like=poles)
+    S = require_floats(S, "S", ndim=2, like=poles)
+    if poles.ndim > 1 or poles.shape != residues.shape:
+        raise ValueError(f"poles and residues must be two vectors of the same length, got shapes "
+                         f"{tuple(poles.shape)} and {tuple(residues.shape)}")
+    if not (residues > 0).all():
+        raise ValueError(f"residues must be positive, got {residues.tolist()}")
+    n, m = len(poles), t.shape[-1]
+    if S.shape[-2:] != (m, m) or not (S == S.mT).all():
+        raise ValueError(f"S must be symmetric and {m} x {m} like t, got {S.tolist()}")
+    if not (t != 0).any(-1).all():
+        raise ValueError("t must not be zero: the student would be the teacher")
+    batch = require_broadcast(t=t.shape[:-1], S=S.shape[:-2])
+    roots = residues.sqrt()
+    teacher = modal_teacher(poles, residues)
+    q = null_measure(poles) / roots if n > 1 else torch.ones_like(poles)
+    q = q / torch.linalg.vector_norm(q)
+    gain = q @ (roots * poles ** (n - 1))  # gain^2 = 1 / sum_i 1 / (residues_i p'(poles_i)^2)
+    A = poles.new_zeros(*batch, n + m, n + m)
+    A[..., :n, :n], A[..., n:, n:] = teacher.A, S
+    A[..., n:, :n] = t[..., :, None] * q
+    A[..., :n, n:] = A[..., n:, :n].mT
+    B = torch.cat((roots, roots.new_zeros(m)))[:, None].expand(*batch, n + m, 1).clone()
+    h_teacher = impulse_response(teacher, 2 * n + 1)
+    response = (krylov(A, B, 2 * n + 1) @ B).squeeze(-1)
+    error = gain.square() * t.square().sum(-1)
+    _require_failure(response - h_teacher, h_teacher, error, "poles, residues, t and S")
+    return LinearRNN(A, B, B.mT.clone())
 
 
 def null_measure(nodes: Tensor) -> Tensor:
@@ -141,14 +189,14 @@ def null_measure(nodes: Tensor) -> Tensor:
     return weights
 
 
-def _require_failure(gap: Tensor, h_teacher: Tensor, error: Tensor) -> None:
-    """The promise of failing_student, for gap = h - h* on the lags 0 … k: see there."""
+def _require_failure(gap: Tensor, h_teacher: Tensor, error: Tensor, names: str) -> None:
+    """The promise of both students that fail, for gap = h - h* on the lags 0 … k: see there."""
     trained = gap[..., :-1].abs().amax(-1) / h_teacher[..., :-1].abs().amax(-1)
     missed = (gap[..., -1] - error).abs() / error.abs()
     if not ((trained <= 1e-10) & (missed <= 1e-6)).all():
-        raise ValueError("dim and error must leave a student that float64 can hold: it misses "
+        raise ValueError(f"{names} must leave a student that float64 can hold: it misses "
                          f"the trained lags by {trained.max():.3g} of the largest, and the error "
-                         f"{error:.3g} by {missed.max():.3g} of it")
+                         f"{error.abs().min():.3g} by {missed.max():.3g} of it")
 
 
 def _modal(poles: Tensor, residues: Tensor) -> LinearRNN:

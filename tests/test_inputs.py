@@ -1,13 +1,17 @@
 """What every function asks of its arguments: nothing widened, nothing dropped."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+import sympy
 import torch
 
 from lowdim.inputs import (
     require_broadcast,
     require_finite,
     require_floats,
+    require_fractions,
     require_length,
     require_number,
     to_tensor,
@@ -74,6 +78,25 @@ def test_integers_of_every_kind_are_lengths(length):
 def test_what_is_no_length_is_refused(length):
     with pytest.raises(ValueError, match="k must be an integer >= 3, got"):
         require_length(length, "k", least=3)
+
+
+@pytest.mark.parametrize("values", [
+    [Fraction(1, 3), 2, 0.5, sympy.Rational(1, 7), np.int64(3), np.float64(0.1)],
+    (1,), np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64), range(3)])
+def test_rational_numbers_stay_exact(values):
+    found = require_fractions(values, "x")
+    assert found == [Fraction(str(v)) if isinstance(v, sympy.Rational) else Fraction(v)
+                     for v in (values.tolist() if hasattr(values, "tolist") else values)]
+    assert {type(x) for x in found} == {Fraction}
+
+
+@pytest.mark.parametrize("values", [
+    [], "12", 3, None, [True], ["1/2"], [sympy.sqrt(2)], [sympy.pi], [1j], [NAN], [INF], [10**400],
+    [np.float32(0.1)], np.array([0.1], dtype=np.float32), torch.ones(2), torch.ones(2, 2).double(),
+    torch.ones(0).double(), [[1, 2]]])
+def test_what_is_no_list_of_rational_numbers_is_refused(values):
+    with pytest.raises(ValueError, match="x must"):
+        require_fractions(values, "x")
 
 
 def test_complex_numbers_where_they_are_asked_for():
