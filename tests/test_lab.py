@@ -148,6 +148,9 @@ IN_TWO = "02_two.ipynb#cell-id="
         ("$$\n{a}`b`\n$$", "$$\n{a}`b`\n$$"),
         ("$$a$$ (eq-own)\n\n{eq}`eq-own`",
          "$$a\\tag{1.1}\n$$\n\n[(1.1)](01_one.ipynb#cell-id=eq-own)"),
+        ("{term}`lag`, {term}`lags <lag>`", "lag, lags"),
+        (":::{glossary}\nOne\nTwo\n  By {eq}`eq-one`,\n  so.\n\nThree\n  $h$.\n:::",
+         f"- **One, Two**: By [(2.1)]({IN_TWO}eq-one), so.\n- **Three**: $h$."),
         (":::{note}\nText `a`.\n:::", "> **Note**\n>\n> Text `a`."),
         (":::{admonition} Mind *this*\nText.\n:::", "> **Mind *this***\n>\n> Text."),
         (":::{prf:proof}\nClear.\n:::", "*Proof.* Clear. □"),
@@ -185,7 +188,7 @@ def test_a_statement_is_a_quotation_that_nothing_leaves(book):
         ("{eq}`clm one`", "no label 'clm one'"),
         ("{cite:t}`none`", "no 'none' in references.bib"),
         ("{doc}`none`", "no page none"),
-        ("{term}`x`", "the role {term}"),
+        ("{kbd}`x`", "the role {kbd}"),
         (":::{figure} x\n:::", "the directive figure"),
         ("```{code-cell}\nx\n```", "the directive code-cell"),
         (":::{note}\nText", "never closed"),
@@ -267,8 +270,12 @@ def test_every_chapter_of_the_book_asks_for_rasters():
 def test_the_ledger_lists_each_claim_with_its_verdicts(book):
     lines = "PASS clm-one/size: 0.5 < 1 (a*b)\nPASS clm-one/sum: 1 = 1 exactly (why)\n"
     check = new_code_cell("# check: clm-one", outputs=[new_output("stream", text=lines)])
-    found = copied(book(CLAIM, EQUATION, check, ledger=":::{ledger}\n:::"), "ledger")[0].source
+    ledger = ":::{ledger-summary}\n:::\n\n:::{ledger}\n:::"
+    found = copied(book(CLAIM, EQUATION, check, ledger=ledger), "ledger")[0].source
     assert found.endswith("""\
+1 claims and 2 checks.
+
+
 ### 1. The page one
 
 - **[Theorem 1.1](01_one.ipynb#cell-id=clm-one)**

@@ -7,7 +7,7 @@ written in. What is unknown is an error: nothing is passed on raw.
 import re
 
 from markdown_it import MarkdownIt
-from numbering import NUMBERED, OPENING, OPTION, STATED, TOKEN, Book, BookError, Target
+from numbering import NUMBERED, OPENING, OPTION, STATED, TOKEN, Book, BookError, Page, Target
 from pybtex.database import BibliographyData, Entry
 from pybtex.plugin import find_plugin
 
@@ -79,6 +79,8 @@ class Text:
             return f"[{words or self.book.titles[label]}]({label}.ipynb)"
         if name in REFERENCES:
             return self.link(label, words)
+        if name == "term":
+            return words or label
         raise BookError(f"the role {{{name}}} cannot be written in plain Markdown")
 
     def target(self, label: str) -> Target:
@@ -151,6 +153,10 @@ class Text:
             return f"{BREAK}{AFTER_SOLUTION}"
         if name == "ledger":
             return self.ledger()
+        if name == "ledger-summary":
+            return self.ledger_summary()
+        if name == "glossary":
+            return glossary(body)
         if name == "bibliography":
             return references(self.book.bibliography)
         raise BookError(f"the directive {name} cannot be written in plain Markdown")
@@ -159,17 +165,25 @@ class Text:
         """Every claim, with the checks whose verdicts its chapter stores."""
         lines = []
         for page in self.book.pages:
-            outputs = (output for cell in page.cells for output in cell.get("outputs", []))
-            checks = [verdict for output in outputs
-                      for verdict in PASS_LINE.findall(output.get("text", ""))]
-            claims = [label for label, target in self.book.targets.items()
-                      if label.startswith("clm-") and target.page == page.name]
+            claims = [label for label in self.claims() if self.target(label).page == page.name]
             lines += ["", f"### {page.numbered_title}", ""] if claims else []
             for label in claims:
                 lines.append(f"- **{self.link(label)}**")
                 lines += [f"  - `{what}`: {self.keep(escaped(f'{measured} ({why})'))}"
-                          for claim, what, measured, why in checks if claim == label]
+                          for claim, what, measured, why in verdicts(page) if claim == label]
         return "\n".join(lines)
+
+    def ledger_summary(self) -> str:
+        checks = sum(len(verdicts(page)) for page in self.book.pages)
+        return f"{len(self.claims())} claims and {checks} checks."
+
+    def claims(self) -> list[str]:
+        return [label for label in self.book.targets if label.startswith("clm-")]
+
+
+def verdicts(page: Page) -> list[tuple[str, ...]]:
+    outputs = (output for cell in page.cells for output in cell.get("outputs", []))
+    return [found for output in outputs for found in PASS_LINE.findall(output.get("text", ""))]
 
 
 def quoted(head: str, body: str) -> str:
@@ -187,6 +201,16 @@ def ended(proof: str) -> str:
     last = proof.rsplit("\n", 1)[-1]
     alone = MASKED.fullmatch(last) or last.startswith(("> ", "<", "|", "```"))
     return f"{proof}\n\n□" if alone else f"{proof} □"
+
+
+def glossary(body: str) -> str:
+    """An item for each entry: its words, one a line, and the indented explanation."""
+    items = []
+    for entry in re.split(r"\n\s*\n", body):
+        words = [line for line in entry.splitlines() if not line.startswith(" ")]
+        explanation = [line.strip() for line in entry.splitlines() if line.startswith(" ")]
+        items.append(f"- **{', '.join(words)}**: {' '.join(explanation)}")
+    return "\n".join(items)
 
 
 def escaped(text: str) -> str:
