@@ -256,7 +256,7 @@ test("links lead to the cell that they name, and to other chapters", async () =>
         return box && box.bottom > 100 && box.top < innerHeight - 100;
     }, label, { timeout: 20_000 });
     await visit("03_memoryless.ipynb", async page => {
-        const follow = label => page.locator(`.jp-RenderedMarkdown a[href$="cell-id=${label}"]`).first().click();
+        const follow = label => page.locator(`a[href$="cell-id=${label}"]`).first().click();
         await follow("fig-memoryless-gain");
         await arrive(page, "fig-memoryless-gain");
         await follow("clm-blind");
