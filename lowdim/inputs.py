@@ -5,8 +5,8 @@ ValueError that names the argument, what it got and what it needs. Nothing is si
 clipped or dropped.
 """
 
-import math
 import operator
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from numbers import Rational
@@ -97,32 +97,28 @@ def require_length(length: Any, name: str = "length", *, least: int = 1) -> int:
     return integer
 
 
-def require_fractions(values: Any, name: str) -> list[Fraction]:
-    """A list of rational numbers as Fractions, each float64 as the binary fraction that it is.
+def require_fractions(values: Any, name: str, length: int | None = None) -> list[Fraction]:
+    """The numbers of a list, array or tensor with one axis as Fractions, without rounding.
 
-    values holds Fractions, integers, SymPy's rationals or float64 numbers, in any mixture, or is a
-    float64 tensor with one axis; there is at least one, and float64 holds the size of each. Raises
-    ValueError, naming the argument, for anything else (truth values, float32, infinity included).
+    They may be Fractions or other Rationals (SymPy's too), integers, or float64, which are taken as
+    exact; float64 holds the size of each. Raises ValueError, naming the argument, for anything
+    else, and unless there are length of them (None: at least one).
     """
-    if isinstance(values, Tensor):
-        values = require_floats(values, name, ndim=1).tolist()
-    try:
-        entries = list(values)
-    except TypeError:
-        entries = []
-    if not entries or isinstance(values, str):
-        raise ValueError(f"{name} must list at least one rational number, got {values!r}")
-    for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, Rational | float):
-            raise ValueError(f"{name} must hold fractions, integers or float64, got {entry!r}")
-        try:
-            finite = math.isfinite(float(entry))
-        except OverflowError:
-            finite = False
-        if not finite:
-            raise ValueError(f"{name} must be finite and within float64, got {entry}")
-    return [Fraction(entry) if isinstance(entry, float)
-            else Fraction(int(entry.numerator), int(entry.denominator)) for entry in entries]
+    if getattr(values, "ndim", 0) == 1:
+        kind = str(values.dtype).removeprefix("torch.")
+        values = values.tolist() if kind in WIDE else f"an array of {kind}"
+    if not isinstance(values, list | tuple) or not values or length not in (None, len(values)):
+        count = "numbers" if length is None else f"{length} number{'s' * (length > 1)}"
+        raise ValueError(f"{name} must hold {count}, Fractions, integers or float64, "
+                         f"got {values!r}")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, Rational | float):
+            raise ValueError(f"{name} must hold Fractions, integers or float64, got {value!r}")
+        if not abs(value) <= sys.float_info.max:
+            raise ValueError(f"{name} must be finite and within float64, got {value}")
+    # NumPy's integers would overflow inside a Fraction.
+    return [Fraction(value) if isinstance(value, float)
+            else Fraction(int(value.numerator), int(value.denominator)) for value in values]
 
 
 def require_broadcast(**batches: torch.Size) -> torch.Size:

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from lowdim.alternation import polynomial_gap
 from lowdim.inputs import require_fractions, require_length
+from lowdim.intervals import moment_interval
 from lowdim.rnn import LinearRNN, require_rnn
 from lowdim.structure import spectral_measure
 
-__all__ = ["Certificate", "certificate", "exact_response", "polynomial_gap", "stability_constant"]
+__all__ = ["Certificate", "certificate", "exact_response", "moment_interval", "polynomial_gap",
+           "stability_constant"]
 
 
 class Certificate(NamedTuple):
@@ -79,7 +81,7 @@ def certificate(student: LinearRNN, h_teacher: Sequence[Any] | Tensor, horizon: 
     """
     response = exact_response(student, require_length(horizon, "horizon", least=0) + 1)
     samples, degree = require_fractions(h_teacher, "h_teacher"), require_length(degree, "degree")
-    (error,) = require_fractions([sample_error], "sample_error")
+    (error,) = require_fractions([sample_error], "sample_error", 1)
     if error < 0:
         raise ValueError(f"sample_error must not be negative, got {sample_error!r}")
     families = _families(nodes, student, samples, degree)

@@ -82,7 +82,7 @@ def test_what_is_no_length_is_refused(length):
 
 @pytest.mark.parametrize("values", [
     [Fraction(1, 3), 2, 0.5, sympy.Rational(1, 7), np.int64(3), np.float64(0.1)],
-    (1,), np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64), range(3)])
+    (1,), np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64)])
 def test_rational_numbers_stay_exact(values):
     found = require_fractions(values, "x")
     assert found == [Fraction(str(v)) if isinstance(v, sympy.Rational) else Fraction(v)
@@ -97,6 +97,12 @@ def test_rational_numbers_stay_exact(values):
 def test_what_is_no_list_of_rational_numbers_is_refused(values):
     with pytest.raises(ValueError, match="x must"):
         require_fractions(values, "x")
+
+
+def test_as_many_rational_numbers_as_are_needed():
+    assert require_fractions((1, 2), "x", 2) == [1, 2]
+    with pytest.raises(ValueError, match=r"x must hold 2 numbers, .* got \[1\]"):
+        require_fractions([1], "x", 2)
 
 
 def test_complex_numbers_where_they_are_asked_for():

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -199,6 +200,41 @@ def test_every_page_describes_itself_in_plain_words(book):
     description = "The response h_j^* ≥ α is Kalman [1963]’s, &amp; more."
     for tag in ('meta name="description"', 'meta property="og:description"'):
         assert f'<{tag} content="{description}" />' in book.page("index")
+
+
+LINKED = """<?xml version="1.0"?>
+<svg width="9"><a xlink:href="two.html" target="_blank"><path/></a><use xlink:href="#m"/></svg>"""
+
+
+def linked_page(folder, svg):
+    """A page whose image is this SVG, in a book of two pages, as `linked_figures` leaves it."""
+    (folder / "plot.svg").write_text(svg)
+    app = SimpleNamespace(
+        srcdir=folder,
+        builder=SimpleNamespace(format="html"),
+        env=SimpleNamespace(titles={"book/two": nodes.title("", "Two & more")}),
+    )
+    page = new_document("page")
+    page += nodes.image(uri="plot.svg", alt='A "map".')
+    extension("linked_figures").inline(app, page, "book/one")
+    return page[0]
+
+
+def test_a_figure_with_links_is_written_into_the_page(tmp_path):
+    drawn = linked_page(tmp_path, LINKED)
+    assert drawn.astext() == (
+        '<svg class="linked" role="group" aria-label="A &quot;map&quot;." width="9">'
+        '<a href="two.html" aria-label="Two &amp; more"><path/></a><use xlink:href="#m"/></svg>'
+    )
+
+
+def test_a_figure_without_links_stays_an_image(tmp_path):
+    assert isinstance(linked_page(tmp_path, LINKED.replace("two.html", "#two")), nodes.image)
+
+
+def test_a_figure_that_leads_nowhere_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"links to three\.html, which is no page"):
+        linked_page(tmp_path, LINKED.replace("two", "three"))
 
 
 def test_the_front_door_leads_to_the_first_page(book):
