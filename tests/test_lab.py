@@ -16,7 +16,7 @@ from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 BIB = """
-@article{one2001, author = {Ćirić, Ana}, title = {T}, journal = {J}, year = {2001}}
+@article{one2001, author = {von Ćirić, Ana}, title = {T}, journal = {J}, year = {2001}}
 @article{two2002, author = {Li, Bo and Pranic, Miroslav S. and Ö, C}, title = {T}, year = {2002},
  journal = {J}}
 @misc{undated, author = {{\\'C}iri{\\'c}, Ana and Li, Bo}, title = {T}}
@@ -136,9 +136,9 @@ IN_TWO = "02_two.ipynb#cell-id="
         ("{doc}`notation`", "[Notation](notation.ipynb)"),
         ("[a](ledger.md), [b](02_two.ipynb#x)", "[a](ledger.ipynb), [b](02_two.ipynb#x)"),
         ("[a](other.md) [b](https://host/x.md)", "[a](other.md) [b](https://host/x.md)"),
-        ("{cite:t}`one2001`", "Ćirić [\\[2001\\]](references.ipynb)"),
+        ("{cite:t}`one2001`", "von\N{NO-BREAK SPACE}Ćirić [\\[2001\\]](references.ipynb)"),
         ("{cite:p}`two2002, one2001`", "\\[[Li *et al.*, 2002](references.ipynb), "
-                                       "[Ćirić, 2001](references.ipynb)\\]"),
+                                       "[von\N{NO-BREAK SPACE}Ćirić, 2001](references.ipynb)\\]"),
         ("{cite:p}`undated`", "\\[[Ćirić and Li, n.d.](references.ipynb)\\]"),
         ("`{prf:ref}` and `` `{eq}`x`` ``", "`{prf:ref}` and `` `{eq}`x`` ``"),
         ("```\n{eq}`x`\n:::{note}\n```", "```\n{eq}`x`\n:::{note}\n```"),

@@ -219,7 +219,8 @@ def escaped(text: str) -> str:
 
 def authors(entry: Entry) -> str:
     """As the book cites: one name, two names, or the first and et al."""
-    names = [" ".join(map(str, person.rich_last_names)) for person in entry.persons["author"]]
+    names = ["".join(f"{part}\N{NO-BREAK SPACE}" for part in person.rich_prelast_names)
+             + " ".join(map(str, person.rich_last_names)) for person in entry.persons["author"]]
     return f"{names[0]} *et al.*" if len(names) > 2 else " and ".join(names)
 
 
