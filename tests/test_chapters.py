@@ -126,7 +126,8 @@ def test_labels_are_read_from_the_source(source, found):
 
 # A good chapter -----------------------------------------------------------------------------
 
-IMAGE = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Figure size 6x4>"})
+DRAWN = {"image/svg+xml": "<svg/>", "text/plain": "<Figure size 6x4>"}
+IMAGE = new_output("display_data", data={"image/png": "aGk=", **DRAWN})
 FIGURE = {
     "figure": {"name": "fig-decay", "caption": "The response decays."},
     "image": {"alt": "A falling curve."},
@@ -453,6 +454,7 @@ FAILURES = {
         (swap("ax.plot(trace.loss)", 'check("clm-decay/x", 1)'), "holds no check"),
         (outputs("plt.show()", stdout("loss"), IMAGE), "exactly one image"),
         (outputs("plt.show()"), "exactly one image"),
+        (outputs("plt.show()", new_output("display_data", data=DRAWN)), "without image/png"),
         (figure("figure", "name", "decay"), "figure.name"),
         (figure("figure", "caption", "It decays"), "figure.caption"),
         (figure("image", "alt", ""), "image.alt"),

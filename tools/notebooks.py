@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import sys
 from collections.abc import Sequence
@@ -132,9 +133,35 @@ def not_canonical(text: str) -> str | None:
     return difference(nb, wanted) or layout
 
 
+def draw_on_paper() -> None:
+    """Run in a kernel: beside its SVG a figure becomes a PNG on white.
+
+    A program that trusts no SVG, such as JupyterLab before anything is run, shows that one, in a
+    dark theme too. A chapter asks for SVG by taking away whatever else shows a Figure; what shows
+    its base class stays.
+    """
+    from io import BytesIO
+
+    from IPython import get_ipython
+    from IPython.core.pylabtools import print_figure
+    from PIL import Image
+
+    def png(figure):
+        drawn = Image.open(BytesIO(print_figure(figure, dpi=120, facecolor="white")))
+        small = BytesIO()  # 256 colours: a third of the size
+        palette = drawn.convert("RGB").quantize(dither=Image.Dither.NONE)
+        palette.save(small, "png", optimize=True)
+        # As large as the SVG: CSS has 96 pixels to the inch.
+        return small.getvalue(), {"width": drawn.width * 96 // 120}
+
+    formatters = get_ipython().display_formatter.formatters
+    formatters["image/png"].for_type_by_name("matplotlib.figure", "FigureBase", png)
+
+
 def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
     """Run all cells in a fresh kernel started in `folder`; raise ExecutionError on any trouble."""
     nb = deepcopy(nb)
+    prelude = f"{inspect.getsource(draw_on_paper)}\ndraw_on_paper()\ndel draw_on_paper"
     started: list[int] = []
     client = NotebookClient(
         nb,
@@ -143,6 +170,7 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
+        on_notebook_start=lambda notebook: client.kc.execute(prelude, silent=True),
         on_cell_execute=lambda cell, cell_index: started.append(cell_index),
     )
     try:
