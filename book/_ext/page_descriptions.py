@@ -19,7 +19,8 @@ LENGTH = 300  # what link previews show at most
 FORMATTING = r"\\(mathrm|mathbb|mathbf|mathcal|operatorname|text|left|right|quad|[bB]ig)\b\*?"
 ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 # Where TeX and HTML have other names for a character, or the same name for another character.
-NAMES = {"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "cdot": "·", "to": "→"}
+NAMES = {"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "cdot": "·", "to": "→",
+         "sqrt": "√"}
 NAMES |= dict.fromkeys(["dots", "ldots", "cdots"], "…")
 
 

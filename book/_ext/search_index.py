@@ -54,9 +54,10 @@ def places(env: BuildEnvironment, docname: str, doctree: nodes.document) -> list
 
 
 def parts(node: nodes.Element) -> Iterator[nodes.Element]:
-    """The children of a node without raw HTML and what the ledger repeats; of outputs, figures."""
+    """The children of a node without raw HTML, numbers of references, and what the ledger repeats;
+    of outputs, the figures."""
     for child in node.children:
-        if isinstance(child, nodes.Element) and not isinstance(child, nodes.raw):
+        if isinstance(child, nodes.Element) and not isinstance(child, nodes.raw | nodes.label):
             if "cell_output" in child["classes"]:
                 yield from child.findall(nodes.figure)
             elif "ledger" not in child["classes"]:
