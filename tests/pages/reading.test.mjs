@@ -133,7 +133,7 @@ looking("on paper", { viewport: { width: 700, height: 900 } }, {
         const titles = seen("h1").map(title => title.textContent);
         const number = /book.0?(\d+)_/.exec(location.pathname)?.[1];
         return [
-            ...seen("button, .headerlink, nav").map(part => `pressed: ${part.outerHTML}`),
+            ...seen("button, .headerlink, nav, .cell summary").map(part => `pressed: ${part.outerHTML}`),
             ...titles.length === 1 && (!number || titles[0].startsWith(`${number}. `))
                 ? [] : [`titles: ${titles}`],
         ];
