@@ -32,8 +32,9 @@ const wholeWords = words => {
 // The words that the search found here (search.js puts them into the address) are marked.
 addEventListener("DOMContentLoaded", () => {
     const words = new URLSearchParams(location.search).get("marked")?.split(" ");
-    if (!words || !CSS.highlights) return;
-    const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    const article = document.querySelector("article");
+    if (!words || !article || !CSS.highlights) return;
+    const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     const ranges = [];
     while (texts.nextNode()) {
         const text = texts.currentNode;

@@ -75,7 +75,9 @@ for (const theme of THEMES) {
             }
             return faults;
         };
-        const faults = await inParallel(pages, file => visit(file, { scheme: "http", theme }, inspect));
+        // With results on the search page, and with words marked on the others.
+        const options = { scheme: "http", theme, query: "?q=pole&marked=pole" };
+        const faults = await inParallel(pages, file => visit(file, options, inspect));
         assert.deepEqual(faults.flat(), []);
         assert.ok(rules > 0, "axe-core tested nothing");
         t.diagnostic(`${pages.length} pages at ${WIDTHS.join(", ")} px, ${rules} rules applied`);
