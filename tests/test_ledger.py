@@ -1,6 +1,7 @@
 """The ledger lists what this build executed, and refuses claims and checks that lack each other."""
 
 import re
+import subprocess
 from types import SimpleNamespace
 
 import nbformat
@@ -14,6 +15,7 @@ CLAIM = ledger.Claim("book/one", "clm-a", "theorem", "Title", "this book")
 CHECK = ledger.Check("book/one", "clm-a", "what", "1 < 2", "a reason")
 LEMMA = CLAIM._replace(label="clm-b", kind="lemma", title="Other", source="classical")
 LATER = CLAIM._replace(docname="book/two", label="clm-c")
+LEDGER = "# Ledger\n\n## Numbers\n\n:::{ledger-summary}\n:::\n\n## Papers\n\n:::{ledger}\n:::\n"
 CHECKS = """from fractions import Fraction
 import sympy
 from lowdim.checks import assert_identity, check
@@ -30,7 +32,7 @@ def with_ledger(root, text=CHAPTER, code='print("PASS clm-a/what: 0.25 < 2 (a re
     book = Book(root)
     chapters = [*TOC["chapters"], {"file": "book/ledger"}]
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC | {"chapters": chapters}))
-    (root / "book" / "ledger.md").write_text("# Ledger\n\n:::{ledger}\n:::\n")
+    (root / "book" / "ledger.md").write_text(LEDGER)
     book.write_chapter(text, code)
     return book
 
@@ -50,13 +52,22 @@ def test_it_lists_and_counts_the_executed_checks_and_links_both_ways(tmp_path):
     run = book.build()
     assert run.returncode == 0, run.stderr
     page = book.page("ledger")
-    assert "1 claims and 6 checks, of which 2 are identities that hold exactly" in page
-    assert "bound</span></code>: 0.3333 &lt; 0.5 " in page and "(no equation)" in page
+    assert "1 claims (1 theorem) and 6 checks, of which 2 are identities that hold exactly" in page
+    assert "bound</a>: 0.3333 &lt; 0.5 " in page and "(no equation)" in page
+    assert "identity</a>: identity holds <" in page
+    assert "fractions</a>: identity holds in fractions <" in page
     assert "0.125" not in page and "stored long ago" not in page
-    assert re.search(r'<dt id="ledger-clm-a"><a [^>]*href="chapter.html#clm-a">Theorem', page)
+    assert re.search(r'<dt id="ledger-clm-a"><a [^>]*href="chapter.html#clm-a"[^>]*>Theorem', page)
     assert "</a> The case of (a) <" in page and "this book" in page
     link = r'href="ledger.html#ledger-clm-a">6 checks in the ledger'
     assert re.search(link, book.page("chapter"))
+    # Every line leads to its cell, and the headings stand beside those of the page, in Contents.
+    assert len(re.findall('href="chapter.html#check-a-identity">', page)) == 6
+    cell = r'<div class="cell[^"]*" id="check-a-identity">'
+    assert re.search(cell, book.page("chapter"))
+    contents = page[page.index('id="pst-page-toc-nav"') :]
+    assert re.findall('href="#([^"]+)"', contents) == ["numbers", "papers", "ledger-chapter"]
+    assert re.search(r'</section>\s*<section id="ledger-chapter">\s*<h2>', page)
 
 
 def test_each_fault_stops_the_build_with_a_sentence(tmp_path):
@@ -121,13 +132,15 @@ def test_a_page_is_collected_as_checks_prints_it(line, read):
     output = nodes.container("", nodes.literal_block(text=f"{line}\nother"),
                              classes=["cell_output"])
     source = nodes.container("", nodes.literal_block(text=line), classes=["cell_input"])
-    document += [box, bare, other, source, output, nodes.literal_block(text=line)]
+    cell = nodes.container("", source, output, classes=["cell"])
+    document += [box, bare, other, cell, nodes.literal_block(text=line)]
     app = SimpleNamespace(env=SimpleNamespace(docname="book/one"))
     ledger.collect(app, document)
     claims, checks = ledger.everything(app.env)
     assert claims == [("book/one", "clm-a", "lemma", "Of part (a)", "after S2"),
                       ("book/one", "clm-b", "theorem", "B", "")]
-    assert checks == [("book/one", *read)]
+    assert checks == [("book/one", *read, anchor := f"check-a-{read[1]}")]
+    assert cell["ids"] == [anchor]
     ledger.purge(app, app.env, "book/one")
     assert ledger.everything(app.env) == ([], [])
 
@@ -137,11 +150,31 @@ def test_the_summary_counts_identities_and_no_counts_of_runs():
                 "10 = 10 exactly", "0 = 0 exactly", "10 = 0", "0 = 0 within 1e-09", "0.5 < 1"]
     checks = [CHECK._replace(measured=words, why=why) for words in measured
               for why in ("SymPy, exact", "an exact rank, in fractions")]
-    said = ledger.summary([CLAIM] * 3, checks)
-    assert said.startswith("3 claims and 16 checks, of which 6 are identities that hold exactly")
+    said = ledger.said([CLAIM] * 3 + [LEMMA], checks)
+    assert said.startswith("4 claims (3 theorems, 1 lemma) and 16 checks, of which 6 are "
+                           "identities that hold exactly")
 
 
-CHECKED = [CHECK, CHECK._replace(claim="clm-b", what="x"),
+@pytest.mark.parametrize("measured, words", [
+    ("0 = 0", "identity holds"), ("0.5 = 0.5 in fractions", "identity holds in fractions"),
+    ("largest of 24: 0 = 0 in fractions", "24 identities hold in fractions"),
+    ("0 = 0 exactly", "0 = 0 exactly"), ("10 = 10 exactly", "10 = 10 exactly"),
+    ("0 = 0 within 1e-09", "0 = 0 within 1e-09"), ("worst of 2: 1 < 2", "worst of 2: 1 < 2")])
+def test_an_identity_is_said_in_words(measured, words):
+    assert ledger.in_words(measured) == words
+
+
+def test_the_numbers_say_with_what_they_were_made(tmp_path):
+    said = ledger.made_with(tmp_path)
+    assert re.fullmatch(r"Executed with Python 3\.\d+\.\d+, numpy [\d.]+, scipy .*, numba [\d.]+\.",
+                        said)
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "First"]):
+        author = ["-c", "user.name=A", "-c", "user.email=a@b.invalid"]
+        subprocess.run(["git", *author, *command], cwd=tmp_path, check=True)
+    assert re.fullmatch(rf"{re.escape(said)} Commit [0-9a-f]{{7,}}\.", ledger.made_with(tmp_path))
+
+
+CHECKED = [CHECK._replace(anchor="check-a-what"), CHECK._replace(claim="clm-b", what="x"),
            CHECK._replace(claim="clm-b", what="y", measured="0 = 0", why="SymPy, exact"),
            CHECK._replace(docname="book/two", claim="clm-c")]
 
@@ -168,17 +201,27 @@ def test_the_list_has_every_claim_under_its_chapter_with_its_own_checks():
     page = new_document("ledger")
     page += ledger.Ledger()
     ledger.fill(app, page, "book/ledger")
-    summary, one, two = page.children
-    assert summary.astext() == ledger.summary([CLAIM, LEMMA, LATER], CHECKED)
+    one, two = page.children
     assert lines(one) == ["1. One", "Theorem 1.2 Title this book", "what: 1 < 2 (a reason)",
                           "Lemma 1.3 Other classical", "x: 1 < 2 (a reason)",
-                          "y: 0 = 0 (SymPy, exact)"]
+                          "y: identity holds (SymPy, exact)"]
     assert lines(two) == ["Two", "Theorem Title this book", "what: 1 < 2 (a reason)"]
     assert (one["ids"], two["ids"]) == (["ledger-one"], ["ledger-two"])
     assert [term["ids"] for term in one.findall(nodes.term)] == [["ledger-clm-a"], ["ledger-clm-b"]]
-    assert [link["refuri"] for link in page.findall(nodes.reference)] == [
-        "book/ledger to book/one#clm-a", "book/ledger to book/one#clm-b",
-        "book/ledger to book/two#clm-c"]
+    assert [link["refuri"] for link in page.findall(nodes.reference)][:3] == [
+        "book/ledger to book/one#clm-a", "book/ledger to book/one#check-a-what",
+        "book/ledger to book/one#clm-b"]
+
+
+def test_the_numbers_have_a_line_for_each_chapter_and_one_for_the_book():
+    app = two_pages(ledger_page="book/ledger")
+    app.srcdir = "."
+    guess = CLAIM._replace(label="clm-d", kind="conjecture")
+    *_, table = ledger.summary(app, [CLAIM, LEMMA, LATER, guess], CHECKED)
+    assert [[cell.astext() for cell in row] for row in table.findall(nodes.row)] == [
+        ["Chapter", "Proved", "Observed", "Conjectured", "Checks", "Identities"],
+        ["1. One", "2", "0", "1", "3", "1"], ["Two", "1", "0", "0", "1", "0"],
+        ["The book", "3", "0", "1", "4", "1"]]
 
 
 def test_each_box_links_to_its_entry_if_there_is_a_ledger():
@@ -198,8 +241,14 @@ def test_each_box_links_to_its_entry_if_there_is_a_ledger():
     assert filled(two_pages()) == [[], [], [], []]
 
 
-def test_the_ledger_is_written_anew_whenever_a_page_was_read():
-    assert ledger.rewrite(None, two_pages(ledger_page="book/ledger").env) == ["book/ledger"]
+def test_the_ledger_is_written_anew_whenever_a_page_was_read_with_its_headings_once():
+    env = two_pages(ledger_page="book/ledger").env
+    title = nodes.list_item("", nodes.paragraph("", "", nodes.reference("", "Ledger")))
+    env.tocs = {"book/ledger": nodes.bullet_list("", title)}
+    for _ in range(2):
+        assert ledger.rewrite(None, env) == ["book/ledger"]
+    headings = [(link.astext(), link.get("anchorname")) for link in title.findall(nodes.reference)]
+    assert headings == [("Ledger", None), ("1. One", "#ledger-one"), ("Two", "#ledger-two")]
     assert ledger.rewrite(None, two_pages().env) == []
 
 

@@ -20,12 +20,19 @@ import pytest
 import yaml
 from docutils import nodes
 from docutils.utils import new_document
+from sphinx.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 TOC = {"format": "jb-book", "root": "book/index", "chapters": [{"file": "book/chapter"}]}
 INDEX = r"""# Title page
 
 **In short.** The response $h_j^* \ge \alpha$ is {cite:t}`kalman`'s, & more.
+
+:::{glossary}
+Lag
+Delay
+  How long ago: $t$.
+:::
 
 ```{bibliography}
 ```
@@ -78,7 +85,10 @@ Run it:
 """
 CELL = """import lowdim
 print("PASS clm-a/imported: 1 = 1 (value", lowdim.VALUE, "of the helper)")"""
-END = ":::{solution-end}\n:::\n\nAfter the solution."
+FIGURE = """from IPython.display import SVG
+SVG('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')"""
+SHOWN = {"figure": {"name": "fig-a", "caption": "The law for $k=6$."}, "image": {"alt": "A dot."}}
+END = ":::{solution-end}\n:::\n\nAfter the solution, {numref}`fig-a`."
 BIB = "@book{kalman, author = {Kalman, R.}, title = {Systems}, publisher = {P}, year = {1963}}"
 
 
@@ -98,7 +108,8 @@ class Book:
         for folder in ("_ext", "_static", "_templates"):
             shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
         shutil.copytree(ROOT / "tools", root / "tools")
-        shutil.copy(ROOT / "_config.yml", root)
+        for name in ("_config.yml", "CITATION.cff"):
+            shutil.copy(ROOT / name, root)
         (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
         (root / "book" / "references.bib").write_text(BIB)
         (root / "book" / "index.md").write_text(INDEX)
@@ -115,7 +126,9 @@ class Book:
 
     def write_chapter(self, text: str = CHAPTER, code: str = CELL) -> None:
         v4 = nbformat.v4
-        cells = [v4.new_markdown_cell(text), v4.new_code_cell(code), v4.new_markdown_cell(END)]
+        figure = v4.new_code_cell(FIGURE, metadata={"mystnb": SHOWN})
+        cells = [v4.new_markdown_cell(text), v4.new_code_cell(code), v4.new_markdown_cell(END),
+                 figure]
         for number, cell in enumerate(cells):
             cell["id"] = f"cell-{number}"
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -147,7 +160,8 @@ def book(tmp_path_factory):
 
 def test_formulas_are_typeset_in_the_page(book):
     page = book.page("chapter")
-    assert page.count('class="katex-html"') == 3  # two equations and L = 0
+    assert page.count('class="katex-html"') == 4  # two equations, L = 0, and in the caption
+    assert re.search(r'<span class="caption-text">The law for <.*katex-html', page)
     assert 'class="tag"' not in page  # Sphinx numbers them, not KaTeX
     assert "katex-error" not in page
     assert re.search(r'<span class="eqno">\(1\)', page)
@@ -178,15 +192,10 @@ def test_claims_proofs_and_solutions_are_marked_up(book):
     assert '<span class="verdict"><span class="pass">PASS</span> clm-a/imported: 1 = 1' in page
 
 
-def test_what_is_folded_opens_without_a_script_and_prints(book):
+def test_a_proof_is_folded_without_a_script(book):
     (folded,) = re.findall(r"<details.*?</details>", book.page("chapter"), re.DOTALL)
     assert folded.index("<summary") < folded.index("The steps") < folded.index("Step by step.")
     assert "<em>Proof.</em>" in folded
-    (printed,) = re.findall(
-        r"@media print \{\s*details::details-content \{([^}]*)\}",
-        (book.root / "book" / "_static" / "book.css").read_text(),
-    )
-    assert "content-visibility: visible" in printed and "block-size: auto" in printed
 
 
 def test_a_folded_cell_is_named_by_the_words_that_it_shows():
@@ -237,6 +246,59 @@ def test_a_figure_that_leads_nowhere_is_refused(tmp_path):
         linked_page(tmp_path, LINKED.replace("two", "three"))
 
 
+def test_what_a_reader_points_at_and_follows_is_a_link(book):
+    page = book.page("chapter")
+    assert re.search(r'href="#clm-a" title="Title">(<[^>]+>)*Theorem\xa0\d+<', page)
+    for box in ("clm-a", "ex-a"):
+        assert re.search(rf'<div class="[^"]*" id="{box}">\s*<p class="admonition-title">.*'
+                         rf'<a class="headerlink" href="#{box}"', page)
+    enlarged = r'<a class="enlarge" href="([^"]+)"[^>]*><img alt="A dot." src="([^"]+)"'
+    figure = re.search(enlarged, page)
+    assert figure[1] == figure[2] and (book.html / "book" / figure[1]).is_file()
+    assert re.search(r'href="#fig-a">(<[^>]+>)*Fig\.\xa0\d+<', page)
+
+
+def test_papers_are_links_where_their_entry_names_them():
+    said = "In. 2021. doi:10.1007/s1-2_3, arXiv:1903.11395."
+    entry = nodes.citation("", nodes.paragraph("", said))
+    document = new_document("references")
+    document += entry
+    extension("links").link_papers(document)
+    assert entry.astext() == said
+    assert [link["refuri"] for link in entry.findall(nodes.reference)] == [
+        "https://doi.org/10.1007/s1-2_3", "https://arxiv.org/abs/1903.11395"]
+
+
+def entries(book):
+    script = (book.html / "_static" / "entries.js").read_text(encoding="utf-8")
+    listed = json.loads(script.removeprefix("const ENTRIES = ").removesuffix(";\n"))
+    return {entry["anchor"]: entry for entry in listed}
+
+
+def test_the_search_knows_every_place_with_its_text_and_its_code(book):
+    found = entries(book)
+    assert [found[anchor]["title"] for anchor in ("chapter", "clm-a", "ex-a", "fig-a")] == [
+        "Chapter", "Theorem 1: Title", "Exercise 1", "Fig. 1: The law for k=6."]
+    assert found["clm-a"] | {"title": ""} == {
+        "title": "", "text": "By (1), L = 0.", "code": "", "page": "Chapter",
+        "address": "book/chapter.html", "anchor": "clm-a"}
+    assert "Step by step." in found["chapter"]["text"] and "L = 0" not in found["chapter"]["text"]
+    assert any("import lowdim" in entry["code"] for entry in found.values())
+    assert "value 1 of the helper" not in json.dumps(found)  # no output
+    # The synonyms of a word are one place.
+    assert found["term-Lag"]["title"] == "Lag, Delay"
+    assert found["term-Lag"]["text"] == "How long ago: t."
+    assert "searchindex" not in book.page("index")
+
+
+def test_a_chapter_says_how_to_get_what_its_notebook_needs(book):
+    said = re.search(r'<p class="run-chapter">.*?</p>', book.page("chapter"), re.DOTALL)[0]
+    assert "make lab" in said and "python -m pip install" in said and "git clone" not in said
+    notebook = re.search('href="([^"]+)" download', said)[1]
+    assert (book.html / "book" / notebook).is_file()
+    assert "run-chapter" not in book.page("index")
+
+
 def test_the_front_door_leads_to_the_first_page(book):
     assert 'content="0; url=book/index.html"' in (book.html / "index.html").read_text()
 
@@ -265,6 +327,53 @@ def test_a_refused_build_leaves_the_last_good_one_until_the_next_good_one(book):
     assert (run.returncode, executions(run)) == (0, 1)
     assert "(value 2 of the helper)" in book.page("chapter")
     assert not refused.exists() and not (book.root / "_build" / "next").exists()
+
+
+HOME = {"url": "https://github.com/example/lowdim", "branch": "trunk",
+        "pages": "https://example.github.io/lowdim"}
+
+
+def give_home(book, **repository):
+    path = book.root / "_config.yml"
+    config = yaml.safe_load(path.read_text()) | {"repository": repository}
+    path.write_text(yaml.safe_dump(config))
+
+
+def test_without_a_repository_no_page_names_one(book):
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"] == ""
+    for name in ("index", "chapter"):
+        page = book.page(name)
+        outside = re.findall(r'(?:href|content)="(https?://[^"]+)"', page)
+        assert outside == [] and "og:url" not in page
+        assert "Open issue" not in page and "Binder" not in page
+    assert (book.html / "CITATION.cff").read_text() == (ROOT / "CITATION.cff").read_text()
+
+
+def test_from_one_entry_come_all_links_to_the_repository(tmp_path):
+    book = Book(tmp_path / "book")
+    give_home(book, **HOME)
+    run = book.build()
+    assert run.returncode == 0, run.stdout
+    page, url = book.page("chapter"), HOME["url"]
+    for link in (url, f"{url}/issues/new?title=", f"{url}/edit/trunk/book/chapter.ipynb",
+                 f"{url}/blob/trunk/book/chapter.ipynb",
+                 "https://mybinder.org/v2/gh/example/lowdim/trunk?urlpath=lab/tree/book/chapter.ipynb"):
+        assert f'href="{link}' in page, link
+    assert f'<meta property="og:url" content="{HOME["pages"]}/book/chapter.html" />' in page
+    assert f"git clone {url}</code>" in page
+    citation = yaml.safe_load((book.html / "CITATION.cff").read_text())
+    assert (citation["repository-code"], citation["url"]) == (url, HOME["pages"])
+
+
+@pytest.mark.parametrize("name, value", [("url", "github.com/example/lowdim"),
+                                         ("url", "https://example.org/lowdim"),
+                                         ("pages", "example.github.io")])
+def test_an_address_of_another_form_is_refused_by_name(tmp_path, name, value):
+    repository = extension("repository")
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump({"repository": {name: value}}))
+    config = SimpleNamespace(html_theme_options={})
+    with pytest.raises(ConfigError, match=f"repository: {name} is '{value}' and needs the form"):
+        repository.apply(SimpleNamespace(confdir=tmp_path), config)
 
 
 def test_what_is_wrong_fails_the_build_and_is_said_last(tmp_path):

@@ -19,7 +19,8 @@ LENGTH = 300  # what link previews show at most
 FORMATTING = r"\\(mathrm|mathbb|mathbf|mathcal|operatorname|text|left|right|quad|[bB]ig)\b\*?"
 ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 # Where TeX and HTML have other names for a character, or the same name for another character.
-NAMES = {"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "cdot": "·", "to": "→"}
+NAMES = {"lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "cdot": "·", "to": "→",
+         "sqrt": "√"}
 NAMES |= dict.fromkeys(["dots", "ldots", "cdots"], "…")
 
 
@@ -27,6 +28,7 @@ def plain(tex: str) -> str:
     r"""TeX as characters: `h_j^* \ge \alpha` becomes `h_j^* ≥ α`."""
     part = r"\s*(\w|\{[^{}]*\})"
     tex = re.sub(FORMATTING, "", tex).replace(r"\|", "‖")
+    tex = re.sub(r"\\[,;:>!]", " ", tex)  # thin and thick spaces
     tex = re.sub(rf"\\[dt]?frac{part}{part}", r"\1/\2", tex)
     tex = re.sub(rf"\\({'|'.join(ACCENTS)})\b{part}", lambda m: m[2] + ACCENTS[m[1]], tex)
     tex = re.sub(r"\\([A-Za-z]+)", lambda m: NAMES.get(m[1]) or html5.get(m[1] + ";", m[1]), tex)
@@ -39,15 +41,18 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " …"
 
 
+def words(node: nodes.Element) -> str:
+    """The text of a paragraph or a title, its formulas as plain characters."""
+    return "".join(
+        plain(leaf.astext()) if isinstance(leaf.parent, nodes.math | nodes.math_block)
+        else leaf.astext()
+        for leaf in node.findall(nodes.Text)
+    )
+
+
 def describe(doctree: nodes.document) -> str:
     """The paragraph that begins with "In short.", else the first one of the page."""
-    texts = []
-    for paragraph in doctree.findall(nodes.paragraph):
-        words = (
-            plain(leaf.astext()) if isinstance(leaf.parent, nodes.math) else leaf.astext()
-            for leaf in paragraph.findall(nodes.Text)
-        )
-        texts.append("".join(words))
+    texts = [words(paragraph) for paragraph in doctree.findall(nodes.paragraph)]
     texts = [text for text in texts if text.startswith(OPENING)] or texts[:1]
     return shorten(texts[0].removeprefix(OPENING), LENGTH) if texts else ""
 

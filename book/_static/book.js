@@ -1,22 +1,15 @@
-// Formulas stand in the page without any script. This one keeps wide ones inside their box:
-// a long formula in a sentence gets a scroll bar of its own, and what scrolls can be reached
-// with the keyboard. It runs again when the width of the window changes.
-//
-// A page opened as a file may not fetch its neighbours: there the search lists titles only, where
-// it would otherwise fail to load an excerpt of every result. Over http an excerpt would show each
-// formula three times, as MathML, as TeX and as drawn: the first is kept.
-(() => {
-    if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-    addEventListener("DOMContentLoaded", () => {
-        if (typeof Search === "undefined") return;
-        const textOf = Search.htmlToText;
-        Search.htmlToText = (html, anchor) => {
-            const page = new DOMParser().parseFromString(html, "text/html");
-            for (const copy of page.querySelectorAll(".katex-html, annotation")) copy.remove();
-            return textOf(page.documentElement.outerHTML, anchor);
-        };
-    });
+// What a page gains from a script; all of its text is there without.
 
+// A pattern that finds these whole words, in upper or lower case.
+const wholeWords = words => {
+    const plain = words.filter(word => /^[\p{L}\p{M}\p{N}.]+$/u.test(word));
+    const any = plain.map(word => word.replaceAll(".", "\\.")).join("|") || "(?!)";
+    return new RegExp(`(?<![\\p{L}\\p{N}])(${any})(?![\\p{L}\\p{N}])`, "giu");
+};
+
+// Formulas: a long one in a sentence gets a scroll bar of its own, and what scrolls can be reached
+// with the keyboard. Again when the width of the window changes.
+(() => {
     const fit = () => {
         for (const math of document.querySelectorAll("span.math")) {
             math.classList.remove("wide");
@@ -33,4 +26,54 @@
     addEventListener("load", fit);
     addEventListener("resize", fit);
     document.fonts.addEventListener("loadingdone", fit);
+    addEventListener("toggle", fit, true); // what was folded had no width
 })();
+
+// The words that the search found here (search.js puts them into the address) are marked.
+addEventListener("DOMContentLoaded", () => {
+    const words = new URLSearchParams(location.search).get("marked")?.split(" ");
+    const article = document.querySelector("article");
+    if (!words || !article || !CSS.highlights) return;
+    const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+    const ranges = [];
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        if (text.parentElement.closest(".katex, script, style")) continue;
+        for (const { index, 0: { length } } of text.data.matchAll(wholeWords(words))) {
+            ranges.push(new StaticRange({ startContainer: text, startOffset: index,
+                endContainer: text, endOffset: index + length }));
+        }
+    }
+    CSS.highlights.set("searched", new Highlight(...ranges));
+});
+
+// One button opens all code that is folded on a page, another all proofs.
+addEventListener("DOMContentLoaded", () => {
+    const row = Object.assign(document.createElement("p"), { className: "unfold" });
+    for (const [kind, selector] of [["code", ".cell details"], ["proofs", "details.sd-dropdown"]]) {
+        const folded = [...document.querySelectorAll(selector)];
+        if (!folded.length) continue;
+        const button = document.createElement("button");
+        const name = () => {
+            const open = folded.every(details => details.open);
+            button.textContent = `${open ? "Fold" : "Show"} all ${kind}`;
+            return open;
+        };
+        button.addEventListener("click", () => {
+            const open = !name();
+            for (const details of folded) details.open = open;
+            name();
+        });
+        for (const details of folded) details.addEventListener("toggle", name);
+        name();
+        row.append(button);
+    }
+    if (row.children.length) document.querySelector("article h1").after(row);
+});
+
+// Browsers whose style sheets cannot open what is folded (book.css does, for print) open it here.
+if (!CSS.supports("selector(::details-content)")) {
+    addEventListener("beforeprint", () => {
+        for (const details of document.querySelectorAll("article details")) details.open = true;
+    });
+}

@@ -4,8 +4,9 @@ import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { delimiter, extname, join, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
+import { watch } from "./detectors.mjs";
 
 export const BUILD = fileURLToPath(new URL("../../_build/html", import.meta.url));
 
@@ -66,6 +67,40 @@ export async function serve(root) {
     });
     await new Promise(done => server.listen(0, "127.0.0.1", done));
     return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+// The pages of the book, and a browser that visits them from the disk or from a server.
+export async function openBook() {
+    const { pages, redirects } = await listPages(BUILD);
+    const browser = await launch();
+    const server = await serve(BUILD);
+    const address = (file, scheme) => scheme === "http"
+        ? server.url + file.split(/[\\/]/).map(encodeURIComponent).join("/")
+        : pathToFileURL(join(BUILD, file)).href;
+
+    // Do `work` on a page of its own: its faults, and what the page asks for and complains about.
+    async function visit(file, { scheme = "file", theme, query = "", ...options },
+        work = async () => []) {
+        const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+        if (theme) {
+            await context.addInitScript(mode => {
+                localStorage.setItem("mode", mode);
+                localStorage.setItem("theme", mode);
+            }, theme);
+        }
+        const page = await context.newPage();
+        const complaints = await watch(page, server.url);
+        // "load" first: half a second without requests may pass before a long page is parsed.
+        await page.goto(address(file, scheme) + query, { waitUntil: "load" });
+        await page.waitForLoadState("networkidle");
+        const found = await work(page);
+        await context.close();
+        // Without JavaScript a script that was loaded ahead counts as a failed request.
+        const faults = options.javaScriptEnabled === false ? found : [...complaints, ...found];
+        return faults.map(fault => `${file}: ${fault}`);
+    }
+    const close = () => Promise.all([browser.close(), server.close()]);
+    return { pages, redirects, visit, close };
 }
 
 // Run `work` on every item, three at a time; the results keep the order of the items.
