@@ -79,9 +79,9 @@ CHANGE = "**Change, predict, run.**"
 # The list may only shrink: a number that is no longer right is an error, a later chapter too.
 LAST_EXCUSED = 6
 EXCEPTIONS = {
-    "folding": {1: 11, 2: 5, 3: 12, 4: 16, 5: 16, 6: 10},
-    "opening_picture": {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1},
-    "enough_exercises": {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2},
+    "folding": {1: 11, 2: 5, 4: 16, 5: 16, 6: 10},
+    "opening_picture": {1: 1, 2: 1, 4: 1, 5: 1, 6: 1},
+    "enough_exercises": {1: 2, 2: 2, 4: 2, 5: 2, 6: 2},
 }
 
 Complaint = tuple[int | None, str]
