@@ -83,7 +83,7 @@ async function builtPage(file) {
     await page.goto(pathToFileURL(join(BUILD, "book", file.replace(".ipynb", ".html"))).href);
     const found = await page.evaluate(() => {
         const texts = selector => [...document.querySelectorAll(`article ${selector}`)]
-            .map(element => element.textContent.replace("#", "").trim());
+            .map(element => element.textContent.replace("#", "").replaceAll("\u00a0", " ").trim());
         const labels = {};
         for (const title of document.querySelectorAll("article .admonition-title > .caption-number")) {
             labels[title.closest("[id]").id] = title.textContent.trim();

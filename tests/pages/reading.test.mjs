@@ -97,6 +97,7 @@ looking("at 1280 px", { viewport: { width: 1280, height: 900 } }, {
     },
 
     "no line of code scrolls, and 100 columns fit": () => {
+        for (const fold of document.querySelectorAll("article details")) fold.open = true;
         const wide = [...document.querySelectorAll("article pre")].filter(
             box => box.scrollWidth > box.clientWidth);
         const box = document.querySelector("article > section > section > .cell .cell_input pre");
