@@ -23,7 +23,7 @@ def moment_interval(h: Any, J: int, *, support: Any = (-1, 1),
     since mu has mass at most h_0 + tol; -x^J gives the other side. Floats only propose p, by a
     linear program, or roots of x^J - p, as in Gauss, Radau and Lobatto quadrature. Then v and the
     bound are computed exactly, so the interval is right whatever the solver does; how narrow it is
-    depends on the solver. From 0.03 to 0.5 s for k <= 12, J <= 100; past that, time grows like J^2.
+    depends on the solver. From 0.03 to 0.5 s for k <= 12, J <= 100; later, faster than J^2.
 
     h: list or tensor of k Fractions, integers or float64, which are taken as exact; tol > 0, a and
     b: one of these. Raises ValueError for other arguments, and if the bounds cross, which proves

@@ -5,6 +5,7 @@ returned was evaluated in fractions.
 """
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from math import comb, lcm
 from typing import Any, NamedTuple
@@ -68,12 +69,13 @@ def certificate(student: LinearRNN, h_teacher: Sequence[Any] | Tensor, horizon: 
     used: near the teacher's atoms they make the bounds tight, elsewhere loose, never wrong.
 
     Shapes: student without batch; h_teacher (k,), of Fractions, integers, or floats, which are
-    taken as exact. (The float samples of a teacher with few atoms are usually those of no measure:
-    give Fractions, or a sample_error of 2^-48 max |h|.) nodes: "student", the poles of largest
-    weight of its symmetric part; "samples", their Gauss nodes; rational numbers, at most degree of
-    them, of which each s takes the first s; None, both. status is "certified", or "refused" with
-    the reason and no bounds: if 2 degree + 1 > k, or if an exact square or an empty interval shows
-    that no such teacher exists. Raises ValueError for malformed arguments. Source: clm-certificate.
+    taken as exact. (The float samples of a teacher with few atoms are those of another measure, or
+    of none: give Fractions, or a sample_error of 2^-48 max |h|.) nodes: "student", the poles of
+    largest weight of its symmetric part; "samples", their Gauss nodes; rational numbers, at most
+    degree of them, of which each s takes the first s; None, both. status is "certified", or
+    "refused" with the reason and no bounds: if 2 degree + 1 > k, or if an exact square or an empty
+    interval shows that no such teacher exists. Raises ValueError for malformed arguments. Source:
+    clm-certificate.
 
     >>> from lowdim.teachers import modal_teacher
     >>> certificate(modal_teacher([0.5], [1.0]), [1, 0.5, 0.25], 3, degree=1).bound[3]
@@ -98,7 +100,7 @@ def certificate(student: LinearRNN, h_teacher: Sequence[Any] | Tensor, horizon: 
         high.append(min(highs))
         if low[j] > high[j]:
             return _refused(f"no measure >= 0 on [-1, 1] has these samples: its moment {j} would "
-                            f"lie above {float(low[j]):.4g} and below {float(high[j]):.4g}")
+                            f"lie above {_shown(low[j])} and below {_shown(high[j])}")
     bound = (max(h - lo, hi - h) for h, lo, hi in zip(response, low, high, strict=True))
     return Certificate(tuple(low), tuple(high), tuple(bound), "certified", "")
 
@@ -121,6 +123,10 @@ def exact_response(rnn: LinearRNN, length: int) -> list[Fraction]:
         response.append(Fraction((C @ B).item(), unit))
         B, unit = A @ B, unit * units[0]
     return response
+
+
+def _shown(x: Fraction) -> str:
+    return f"{Decimal(x.numerator) / x.denominator:.4g}"  # of any size
 
 
 def _refused(reason: str) -> Certificate:
@@ -167,7 +173,8 @@ def _families(nodes: str | Sequence[Any] | None, student: LinearRNN, samples: li
         raise ValueError(f"nodes must be 'student', 'samples', rationals or None, got {nodes!r}")
     families = [[]]
     if nodes != "samples":
-        A, u = (student.A + student.A.mT) / 2, (student.B + student.C.mT) / 2
+        A, u = student.A / 2 + student.A.mT / 2, student.B / 2 + student.C.mT / 2
+        u = u / u.abs().max().clamp(min=1e-300)  # only the order of the weights counts
         poles, weights = spectral_measure(LinearRNN(A, u, u.mT))
         poles = _rounded(poles[weights.argsort(descending=True)].tolist())
         families += [poles[:s] for s in range(1, min(degree, len(poles)) + 1)]
@@ -210,15 +217,17 @@ def _refuting_square(samples: list[Fraction], error: Fraction) -> str:
     It is a polynomial w g^2 >= 0 on [-1, 1] whose integral the samples make negative: w one of
     1, 1 - x^2, 1 + x, 1 - x, and g the eigenvector of the lowest eigenvalue of its moment matrix.
     """
+    scale = max(map(abs, samples))
+    scaled = np.array([m / scale if scale else m for m in samples], dtype=float)
     weights = {"": [1], "(1 - x^2) ": [1, 0, -1], "(1 + x) ": [1, 1], "(1 - x) ": [1, -1]}
     for name, w in weights.items():
         if len(w) > len(samples):
             continue
-        moments = np.convolve(np.array(samples, dtype=float), w[::-1], "valid")
+        moments = np.convolve(scaled, w[::-1], "valid")
         size = (len(moments) + 1) // 2
         g = np.linalg.eigh(moments[np.add.outer(range(size), range(size))])[1][:, 0]
         g = np.array([Fraction(x) for x in g])
         square = np.convolve(np.convolve(g, g), w).tolist()
         if (integral := _integral(square, samples, error)) < 0:
-            return f"int {name}g^2 dT would be {float(integral):.4g} for a polynomial g"
+            return f"int {name}g^2 dT would be {_shown(integral)} for a polynomial g"
     return ""

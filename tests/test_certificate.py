@@ -233,6 +233,26 @@ def test_float_samples_pass_with_their_rounding_stated():
     assert found.status == "certified" and found.bound[9] < 1e-9
 
 
+@pytest.mark.parametrize("samples, degree, status", [
+    ([-1e308] * 5, 2, "refused"), ([1.7e308, 1.7e308, -1.7e308], 1, "refused"),
+    ([1e308] * 5, 2, "certified"), ([1e308] * 9, 4, "certified"), ([5e-324] * 5, 2, "certified"),
+    ([-5e-324, 0, 0], 1, "refused"), ([0] * 5, 2, "certified"),
+])
+def test_samples_of_any_size_are_judged(samples, degree, status):
+    found = moments.certificate(modal_teacher([0.5], [1.0]), samples, 12, degree=degree)
+    assert found.status == status
+    if found.status == "certified":
+        sides = zip(found.low, found.high, strict=True)
+        assert all(low <= samples[0] <= high for low, high in sides)
+
+
+@pytest.mark.parametrize("A, B", [(1.7e308, 1.0), (0.5, 1e200), (0.5, 0.0)])
+def test_a_student_of_any_size_is_bounded(A, B):
+    A, B = (torch.full((1, 1), x, dtype=torch.float64) for x in (A, B))
+    found = moments.certificate(LinearRNN(A, B, B), [1, 0.5, 0.25], 5, degree=1)
+    assert found.status == "certified" and found.low[5] == found.high[5] == Fraction(1, 32)
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e3])
 def test_an_unstable_unbalanced_student_is_bounded_not_refused(scale):
     student = random_rnn(6, scale=1.5, generator=torch.Generator().manual_seed(0))
