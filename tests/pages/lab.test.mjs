@@ -112,7 +112,7 @@ const shown = page => page.evaluate(() => {
     const panel = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden)");
     const all = selector => [...panel.querySelectorAll(selector)];
     const texts = selector => all(`.jp-RenderedMarkdown ${selector}`)
-        .map(element => element.textContent.trim());
+        .map(element => element.textContent.replaceAll("\u00a0", " ").trim());
     const prose = all(".jp-RenderedMarkdown").map(element => {
         const text = element.cloneNode(true);
         for (const part of text.querySelectorAll("pre, code, mjx-container")) part.remove();
