@@ -1,6 +1,6 @@
 """Floating-point proposals for the moment problem: a linear program and the points it finds.
 
-Nothing here is proved: lowdim.moments makes exact bounds of what is proposed, and bad proposals
+Nothing here is proved: lowdim.intervals makes exact bounds of what is proposed, and bad proposals
 make wide ones.
 """
 
