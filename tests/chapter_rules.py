@@ -18,7 +18,15 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from lowdim.checks import BREAK_LABEL, CHECK_LINE, CLAIMS, PROVED, SOURCES, VERDICTS
+from lowdim.checks import (
+    BREAK_LABEL,
+    CHECK_LINE,
+    CLAIMS,
+    PASS_LINE,
+    PROVED,
+    SOURCES,
+    VERDICTS,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 tool = runpy.run_path(str(ROOT / "tools" / "notebooks.py"))
@@ -70,6 +78,7 @@ class Limits(NamedTuple):
     figures: int = 6
     fewest_exercises: int = 3
     fewest_checks_of_a_theorem: int = 2
+    fewest_words_in_a_reason: int = 3
 
 
 LIMITS = Limits()
@@ -83,6 +92,7 @@ EXCEPTIONS = {
     "folding": {5: 16, 6: 10},
     "opening_picture": {5: 1, 6: 1},
     "enough_exercises": {5: 2, 6: 2},
+    "reasons": {5: 20, 6: 29},
 }
 
 Complaint = tuple[int | None, str]
@@ -567,6 +577,15 @@ def stored_verdicts(chapter: Chapter) -> Iterator[Complaint]:
                 yield piece.cell, f"stores no PASS line of {label!r}"
 
 
+def reasons(chapter: Chapter) -> Iterator[Complaint]:
+    """The reason of a bound says something on the ledger's page, away from its cell."""
+    fewest = LIMITS.fewest_words_in_a_reason
+    for piece in chapter.code:
+        for claim, what, measured, why in PASS_LINE.findall(printed(piece.outputs)):
+            if measured != "0 = 0" and words(why) < fewest:  # assert_identity gives its own
+                yield piece.cell, f"{claim}/{what}: {why!r} is no reason of {fewest} words"
+
+
 def clean_outputs(chapter: Chapter) -> Iterator[Complaint]:
     """Stored outputs are those of a run without failure, the same on every machine and day."""
     for piece in chapter.code:
@@ -808,6 +827,7 @@ NOTEBOOK_RULES: list[Callable[[Chapter], Iterator[Complaint]]] = [
     check_cells,
     proofs,
     stored_verdicts,
+    reasons,
     clean_outputs,
     seeds,
     folds,

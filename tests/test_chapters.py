@@ -199,18 +199,21 @@ Seeds 0-9 look smooth, which {prf:ref}`clm-decay` permits.
 """
 CHECK = """\
 # check: clm-decay, clm-smooth
-check("clm-decay/bound", 1.0, below=2.0, why="proved")
+check("clm-decay/bound", 1.0, below=2.0, why="as proved above")
 for n in range(2):
-    check(f"clm-decay/size-{n}", n, below=2, why="proved")
+    check(f"clm-decay/size-{n}", n, below=2, why="as proved above")
 assert_identity("clm-smooth/zero", x - x)
 """
 PASSED = """\
-PASS clm-decay/bound: 1 < 2 (proved)
-PASS clm-decay/size-0: 0 < 2 (proved)
-PASS clm-decay/size-1: 1 < 2 (proved)
-PASS clm-smooth/zero: 0 = 0 (identity)
+PASS clm-decay/bound: 1 < 2 (as proved above)
+PASS clm-decay/size-0: 0 < 2 (as proved above)
+PASS clm-decay/size-1: 1 < 2 (as proved above)
+PASS clm-smooth/zero: 0 = 0 (SymPy, exact)
 """
-BREAK = '# check: clm-decay\ncheck("clm-decay/break-stable", 3.0, above=2.0, why="unstable")'
+BREAK = """\
+# check: clm-decay
+check("clm-decay/break-stable", 3.0, above=2.0, why="an unstable pole")
+"""
 
 
 def specimen():
@@ -232,7 +235,7 @@ def specimen():
             code("trace = gradient_descent(rnn, h, lr=0.1, steps=9, record_every=1)"),
             code("ax.plot(trace.loss)\nplt.show()", IMAGE, mystnb=FIGURE, **FOLDED),
             new_markdown_cell("## Break it"),
-            code(BREAK, stdout("PASS clm-decay/break-stable: 3 > 2 (unstable)")),
+            code(BREAK, stdout("PASS clm-decay/break-stable: 3 > 2 (an unstable pole)")),
             new_markdown_cell("## Exercises"),
             *solution("ex-one", code("x = 1")),
             *solution("ex-two", code("y = 2")),
@@ -433,12 +436,17 @@ FAILURES = {
         (drop("/break-stable"), "checks no failure"),
     ],
     "stored_verdicts": [
-        (swap("PASS clm-decay/bound: 1 < 2 (proved)\n", ""), "'clm-decay/bound:'"),
+        (swap("PASS clm-decay/bound: 1 < 2 (as proved above)\n", ""), "'clm-decay/bound:'"),
         (swap("PASS clm-decay/bound", "PASS clm-decay/bounded"), "'clm-decay/bound:'"),
         (swap("PASS clm-smooth", "done\nPASS clm-smooth"), "nothing else"),
         (outputs("clm-smooth/zero"), "0 PASS lines for 3 calls"),
         (outputs("a0_0", stdout("PASS clm-decay/x: 1")), "is no check cell"),
         (outputs("/break-stable", IMAGE), "nothing else"),
+    ],
+    "reasons": [
+        (swap("2 (as proved above)", "2 (as above)"), "clm-decay/bound: 'as above' is no reason"),
+        (swap("2 (an unstable pole)", "2 (x = 1)"), "'x = 1' is no reason"),
+        (swap("0 = 0 (SymPy, exact)", "0 = 0 exactly (as above)"), "clm-smooth/zero: 'as above'"),
     ],
     "clean_outputs": [
         (outputs("a0_0", new_output("error", ename="ValueError")), "ValueError"),
