@@ -84,26 +84,32 @@ def seeded_wide_rnns(m: int, seeds: Iterable[int], *, nu_W: float, nu_F: float =
 def small_form(wide: WideRNN) -> LinearRNN:
     """The triple z = (A, B, C) = (W, F, C)/sqrt(m), with the same kernel and response h/sqrt(m).
 
-    Gradient descent on h* in (W, F, C) is gradient descent on h*/sqrt(m) in z, with the same step.
-    Shapes: those of wide. Raises ValueError for malformed weights.
+    Gradient descent on h* in (W, F, C) is gradient descent on h*/sqrt(m) in z, with the same step:
+    clm-dial. Shapes: those of wide. Raises ValueError for malformed weights.
     """
     if not isinstance(wide, WideRNN):
         raise ValueError(f"wide must be a WideRNN, got {type(wide).__name__}")
-    W, F, C = require_rnn(LinearRNN(*wide))
-    return LinearRNN(W, F, C).map(lambda matrix: matrix / W.shape[-1] ** 0.5)
+    try:
+        rnn = require_rnn(LinearRNN(*wide))
+    except ValueError as error:
+        raise ValueError(f"wide is malformed; (W, F, C) read as (A, B, C): {error}") from None
+    return rnn.map(lambda matrix: matrix / rnn.A.shape[-1] ** 0.5)
 
 
 def wide_response(wide: WideRNN, length: int) -> Tensor:
     """h_j = m^{-(j+1)/2} C W^j F for j = 0 … length-1.
 
-    Shape: (..., length). Raises ValueError as impulse_response does.
+    Shape: (..., length). Raises ValueError for malformed weights, a length below 1, or a response
+    that leaves the range of float64.
 
     >>> two = WideRNN(*(torch.full(shape, 2.0, dtype=torch.float64)
     ...                 for shape in ((4, 4), (4, 1), (1, 4))))
     >>> wide_response(two, 3).tolist()  # C F = 16, each W multiplies by 8, each lag divides by 2
     [8.0, 32.0, 128.0]
     """
-    return wide.W.shape[-1] ** 0.5 * impulse_response(small_form(wide), length)
+    rnn = small_form(wide)
+    h = rnn.A.shape[-1] ** 0.5 * impulse_response(rnn, length)
+    return require_finite(h, "the impulse response overflows float64: it holds")
 
 
 def rnn_ntk(wide: WideRNN, length: int) -> Tensor:
@@ -121,7 +127,7 @@ def impulse_response_ntk(rnn: LinearRNN, length: int) -> Tensor:
     With the Gram matrices P of the vectors A^b B and R of the vectors (A^T)^a C^T it is
     P + R + (R ** P shifted by one row and one column), where ** is the two-dimensional convolution.
     Shape: (..., length, length). Raises ValueError for a malformed rnn, a length below 1, or a
-    kernel beyond the range of float64.
+    kernel beyond the range of float64. Source: clm-kernel-formula.
 
     >>> one = torch.ones(1, 1, dtype=torch.float64)
     >>> impulse_response_ntk(LinearRNN(one, one, one), 3).tolist()  # 2 + i j
@@ -143,7 +149,8 @@ def kernel_descent(h0: Tensor, target: Tensor, weights: Tensor, *, lr: float | T
     weights holds the diagonal of P if it has one axis (kernel_weights), else whole kernels; gram
     is the inputs' second-moment matrix S, white inputs without it. Shapes: h0 and target (..., T),
     weights (T,) or (..., T, T), gram (..., T, T), lr (...) -> (steps+1, ..., T), the start first.
-    Raises ValueError for malformed input, lr <= 0, or a descent that leaves the range of float64.
+    The leading axes are broadcast together. Raises ValueError for malformed input, lr <= 0, or a
+    descent that leaves the range of float64.
 
     >>> kernel_descent([0.0, 0.0], [1.0, 1.0], [2.0, 1.0], lr=0.25, steps=2).tolist()
     [[0.0, 0.0], [1.0, 0.5], [1.0, 0.75]]
@@ -155,13 +162,18 @@ def kernel_descent(h0: Tensor, target: Tensor, weights: Tensor, *, lr: float | T
     if not {*target.shape[-1:], *weights.shape[-2:]} <= {T}:
         raise ValueError(f"target must end in {T} lags and weights be ({T},) or (..., {T}, {T}) "
                          f"like h0, got {tuple(target.shape)} and {tuple(weights.shape)}")
-    S = require_covariance(gram, h0)
+    try:
+        S = require_covariance(gram, h0)
+    except ValueError as error:
+        raise ValueError(f"gram: {error}") from None
     lr = require_floats(lr, "lr", ndim=0, like=h0)
     if not (lr > 0).all():
         raise ValueError(f"lr must be positive, got {lr.min().item()}")
     P = weights.diag() if weights.ndim == 1 else weights
-    step = 2 * lr[..., None, None] * (P if S is None else P @ S)
-    batch = require_broadcast(h0=h0.shape[:-1], target=target.shape[:-1], step=step.shape[:-2])
+    S = torch.eye(T, dtype=P.dtype, device=P.device) if S is None else S
+    batch = require_broadcast(h0=h0.shape[:-1], target=target.shape[:-1], weights=P.shape[:-2],
+                              gram=S.shape[:-2], lr=lr.shape)
+    step = 2 * lr[..., None, None] * (P @ S)
     path = [h0.expand(*batch, T)]
     for _ in range(steps):
         gap = path[-1] - target
@@ -171,12 +183,11 @@ def kernel_descent(h0: Tensor, target: Tensor, weights: Tensor, *, lr: float | T
 
 def _convolution(R: Tensor, P: Tensor) -> Tensor:
     """sum over a <= i, b <= j of R[a, b] P[i-a, j-b], for i, j < T; both (..., T, T)."""
-    T = R.shape[-1]
-    # shifts[a, c, j] = R[a, j-c]: the rows of R as Toeplitz matrices.
-    shifts = torch.nn.functional.pad(R, (T - 1, 0)).unfold(-1, T, 1).flip(-2)
-    total = torch.zeros_like(R)
+    T, total = R.shape[-1], torch.zeros_like(R)
+    padded = torch.nn.functional.pad(R, (T - 1, 0))
     for a in range(T):
-        total[..., a:, :] += P[..., : T - a, :] @ shifts[..., a, :, :]
+        toeplitz = padded[..., a, :].unfold(-1, T, 1).flip(-2)  # at (c, j): R[a, j-c]
+        total[..., a:, :] += P[..., : T - a, :] @ toeplitz
     return total
 
 
