@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "moments": EVERYWHERE | {"structure", "alternation", "intervals"},
     "descent_kernel": EVERYWHERE,
     "flow": EVERYWHERE | {"loss", "descent_kernel"},
+    "near_zero": EVERYWHERE,
     "ntk": EVERYWHERE | {"loss"},
     "networks": EVERYWHERE,
     "checks": set(),

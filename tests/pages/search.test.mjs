@@ -14,7 +14,7 @@ const FIRST = [
     ["learning rate", "book/notation.html", "term-Step-size"],
     ["Markov parameters", "book/notation.html", "term-Impulse-response"],
     ["heavy ball", "book/04_conservation.html", "clm-heavy-ball"],
-    ["Fig. 5.2", "book/05_near_zero.html", "fig-alpha-squared"],
+    ["Fig. 5.4", "book/05_near_zero.html", "fig-alpha-squared"],
     ["the law of the square", "book/05_near_zero.html", "experiment-the-law-of-the-square"],
     ["inerpolation forces", "book/02_wrong_future.html", "clm-small-students"], // misspelt
 ];
