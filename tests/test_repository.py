@@ -86,6 +86,8 @@ MAY_IMPORT = {
     "moments": EVERYWHERE | {"structure", "alternation", "intervals"},
     "descent_kernel": EVERYWHERE,
     "flow": EVERYWHERE | {"loss", "descent_kernel"},
+    "saddles": EVERYWHERE,
+    "tables": set(),
     "ntk": EVERYWHERE,
     "networks": EVERYWHERE,
     "checks": set(),
