@@ -98,19 +98,21 @@ def box_diagram(ax: Axes, boxes: Mapping[str, tuple[float, float]],
             if {start, end} - set(boxes):
                 raise ValueError(f"arrows must join two of the boxes {[*boxes]}, got {text!r}")
             tail, head = np.array(boxes[start]), np.array(boxes[end])
+            middle, shape = (tail + head) / 2, {"arrowstyle": "-|>", "color": colour}
             if start == end:
-                side = 1 if tail[1] >= up.mean() else -1
-                tail, head = tail + (0.2 * side, 0.22 * side), head + (-0.2 * side, 0.22 * side)
-                ends, bend, at = {}, 1.6, (tail + head) / 2 + (0, 0.55 * side)
+                side = np.array([0.2, 0.22]) * (1 if tail[1] >= up.mean() else -1)
+                tail, head, bend = tail + side, head + side * np.array([-1, 1]), 1.6
+                at = middle + side * np.array([0, 3.5])
             else:
-                ends = {"patchA": drawn[start].get_bbox_patch(), "shrinkA": 2,
-                        "patchB": drawn[end].get_bbox_patch(), "shrinkB": 2}
                 left = np.array([tail[1] - head[1], head[0] - tail[0]])
-                bend, at = -0.18, (tail + head) / 2 + 0.09 * left + 0.25 * left / np.hypot(*left)
-            ax.annotate("", head, tail, arrowprops={
-                "arrowstyle": "-|>", "color": colour, "connectionstyle": f"arc3,rad={bend}", **ends})
+                bend, at = -0.18, middle + 0.09 * left + 0.25 * left / np.hypot(*left)
+                shape |= {"patchA": drawn[start].get_bbox_patch(), "shrinkA": 2,
+                          "patchB": drawn[end].get_bbox_patch(), "shrinkB": 2}
+            shape["connectionstyle"] = f"arc3,rad={bend}"
+            ax.annotate("", head, tail, arrowprops=shape)
             ax.text(*at, label, color=colour, ha="center", va="center")
-    ax.set(xlim=(across.min() - 0.6, across.max() + 0.6), ylim=(up.min() - 0.95, up.max() + 0.95))
+    ax.set(xlim=(across.min() - 0.6, across.max() + 0.6),
+           ylim=(up.min() - 0.95, up.max() + 0.95))
     ax.set_aspect("equal")
     ax.axis("off")
     return ax
