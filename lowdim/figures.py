@@ -5,7 +5,7 @@ its 10-90 % band, and the boundary between trained and unseen lags is drawn. STY
 rcParams of the book; a chapter applies them, this module never does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,6 +76,45 @@ def train_boundary(ax: Axes, train_length: int) -> Axes:
                 ha="right", va="bottom", color="0.3", fontsize=9)
     ax.annotate("  unseen", (train_length - 0.5, 1.0), xycoords=("data", "axes fraction"),
                 ha="left", va="bottom", color="0.3", fontsize=9)
+    return ax
+
+
+def box_diagram(ax: Axes, boxes: Mapping[str, tuple[float, float]],
+                arrows: Mapping[str, Sequence[str]]) -> Axes:
+    """Boxes and the arrows between them, on equal axes that are not drawn.
+
+    boxes maps the word in a box to its centre; arrows maps a colour to texts "from to label" with
+    the words of two boxes, or one of them twice for a loop, which lies away from the other boxes.
+    An arrow passes to the left of the straight line, so that one there and one back stay apart.
+    Raises ValueError for an arrow to or from a box that is not there.
+    """
+    frame = {"boxstyle": "round,pad=0.45", "facecolor": "none", "edgecolor": "0.3"}
+    drawn = {word: ax.text(*centre, word, ha="center", va="center", bbox=frame)
+             for word, centre in boxes.items()}
+    across, up = (np.array(side) for side in zip(*boxes.values(), strict=True))
+    for colour, texts in arrows.items():
+        for text in texts:
+            start, end, label = (text.split(maxsplit=2) + [""] * 3)[:3]
+            if {start, end} - set(boxes):
+                raise ValueError(f"arrows must join two of the boxes {[*boxes]}, got {text!r}")
+            tail, head = np.array(boxes[start]), np.array(boxes[end])
+            middle, shape = (tail + head) / 2, {"arrowstyle": "-|>", "color": colour}
+            if start == end:
+                side = np.array([0.2, 0.22]) * (1 if tail[1] >= up.mean() else -1)
+                tail, head, bend = tail + side, head + side * np.array([-1, 1]), 1.6
+                at = middle + side * np.array([0, 3.5])
+            else:
+                left = np.array([tail[1] - head[1], head[0] - tail[0]])
+                bend, at = -0.18, middle + 0.09 * left + 0.25 * left / np.hypot(*left)
+                shape |= {"patchA": drawn[start].get_bbox_patch(), "shrinkA": 2,
+                          "patchB": drawn[end].get_bbox_patch(), "shrinkB": 2}
+            shape["connectionstyle"] = f"arc3,rad={bend}"
+            ax.annotate("", head, tail, arrowprops=shape)
+            ax.text(*at, label, color=colour, ha="center", va="center")
+    ax.set(xlim=(across.min() - 0.6, across.max() + 0.6),
+           ylim=(up.min() - 0.95, up.max() + 0.95))
+    ax.set_aspect("equal")
+    ax.axis("off")
     return ax
 
 

@@ -89,10 +89,6 @@ FORMATS = {"image/png", "image/svg+xml"}  # a viewer that trusts no SVG shows th
 # The list may only shrink: a number that is no longer right is an error, a later chapter too.
 LAST_EXCUSED = 6
 EXCEPTIONS = {
-    "folding": {6: 10},
-    "opening_picture": {6: 1},
-    "enough_exercises": {6: 2},
-    "reasons": {6: 29},
 }
 
 Complaint = tuple[int | None, str]

@@ -7,7 +7,14 @@ import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from lowdim.figures import COLOURS, STYLE, impulse_responses, median_band, train_boundary
+from lowdim.figures import (
+    COLOURS,
+    STYLE,
+    box_diagram,
+    impulse_responses,
+    median_band,
+    train_boundary,
+)
 
 pytestmark = pytest.mark.usefixtures("no_global_state")
 
@@ -145,3 +152,27 @@ def test_bad_bands_are_refused(ax, x, samples, argument):
 def test_bad_boundaries_are_refused(ax, train_length):
     with pytest.raises(ValueError, match="train_length"):
         train_boundary(ax, train_length)
+
+
+BOXES = {"in": (0.0, 0.0), "up": (2.0, 1.0), "down": (2.0, -1.0)}
+
+
+def test_box_diagram_draws_each_box_and_each_arrow_once(ax):
+    arrows = {"black": ["in up $a b$", "up up loop"], "red": ["up in back", "down down below"]}
+    assert box_diagram(ax, BOXES, arrows) is ax
+    ax.figure.draw_without_rendering()
+    texts = {text.get_text(): text for text in ax.texts if text.get_text()}
+    assert list(texts) == [*BOXES, "$a b$", "loop", "back", "below"]
+    assert [texts[word].get_position() for word in BOXES] == list(BOXES.values())
+    marks = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(marks) == 4
+    assert to_rgb(texts["back"].get_color()) == to_rgb("red")
+    there, back = texts["$a b$"].get_position(), texts["back"].get_position()
+    assert there[1] - there[0] / 2 > 0 > back[1] - back[0] / 2  # on both sides of the line
+    assert texts["loop"].get_position()[1] > 1 and texts["below"].get_position()[1] < -1
+
+
+@pytest.mark.parametrize("arrow", ["in out label", "out in label", "in", ""])
+def test_an_arrow_without_its_boxes_is_refused(ax, arrow):
+    with pytest.raises(ValueError, match="arrows must join two of the boxes"):
+        box_diagram(ax, BOXES, {"black": [arrow]})

@@ -87,6 +87,8 @@ MAY_IMPORT = {
     "descent_kernel": EVERYWHERE,
     "flow": EVERYWHERE | {"loss", "descent_kernel"},
     "near_zero": EVERYWHERE,
+    "saddles": EVERYWHERE,
+    "tables": set(),
     "ntk": EVERYWHERE | {"loss"},
     "networks": EVERYWHERE,
     "checks": set(),
