@@ -57,18 +57,6 @@ def weight_norm(rnn: LinearRNN) -> Tensor:
     return sum(matrix.square().sum((-2, -1)) for matrix in require_rnn(rnn)).sqrt()
 
 
-def padded(rnn: LinearRNN, dim: int) -> LinearRNN:
-    """rnn with states added whose weights are all zero, up to dimension dim: the same response.
-
-    Shapes: A (..., d, d) -> (..., dim, dim) and so on. Raises ValueError for a malformed rnn or
-    dim < d.
-    """
-    A, B, C = require_rnn(rnn)
-    more = require_length(dim, "dim", least=A.shape[-1]) - A.shape[-1]
-    pad = torch.nn.functional.pad
-    return LinearRNN(pad(A, (0, more, 0, more)), pad(B, (0, 0, 0, more)), pad(C, (0, more)))
-
-
 def at_scales(rnn: LinearRNN, scales: Tensor, cases: int = 1) -> LinearRNN:
     """scales[a] * rnn for each scale a, the same for each of the cases.
 

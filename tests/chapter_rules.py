@@ -85,11 +85,6 @@ LIMITS = Limits()
 SEEDS_LINE = "seeds = range(10)"  # tools/reseed.py rewrites it
 CHANGE = "**Change, predict, run.**"
 FORMATS = {"image/png", "image/svg+xml"}  # a viewer that trusts no SVG shows the other
-# What the chapters written before these rules do not keep: rule -> chapter -> how many complaints.
-# The list may only shrink: a number that is no longer right is an error, a later chapter too.
-LAST_EXCUSED = 6
-EXCEPTIONS = {
-}
 
 Complaint = tuple[int | None, str]
 
@@ -861,21 +856,3 @@ def complaints(rule: Callable, subject: Chapter | Book) -> list[str]:
         place = "" if cell is None else f" {tool['cell_name'](subject.cells, cell)}"
         found.append(f"{name}{place}: {sentence} [{rule.__name__}]")
     return found
-
-
-def wrong_exceptions(
-    exceptions: dict[str, dict[int, int]], chapters: list[Chapter]
-) -> Iterator[str]:
-    """Exceptions that are no longer needed, are exceeded, or excuse a chapter that came later."""
-    rules = {rule.__name__: rule for rule in CHAPTER_RULES}
-    present = {chapter.number: chapter for chapter in chapters}
-    for name, excused in exceptions.items():
-        for number, allowed in excused.items():
-            if number > LAST_EXCUSED or number not in present or name not in rules:
-                yield f"{name}: chapter {number} cannot be excused"
-                continue
-            found = complaints(rules[name], present[number])
-            if len(found) < allowed or not allowed:
-                yield f"{name}: {present[number].name} needs {len(found)} exceptions, not {allowed}"
-            elif len(found) > allowed:
-                yield f"{name}: {allowed} are excused, not {len(found)}:\n" + "\n".join(found)

@@ -9,7 +9,6 @@ from chapter_rules import (
     BOOK_RULES,
     CHANGE,
     CHAPTER_RULES,
-    EXCEPTIONS,
     LIMITS,
     NOTEBOOK_RULES,
     ROOT,
@@ -21,7 +20,6 @@ from chapter_rules import (
     read,
     read_book,
     words,
-    wrong_exceptions,
 )
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -45,13 +43,7 @@ def test_every_notebook_is_the_index_or_a_numbered_chapter():
 def test_notebook_keeps_the_form(path):
     notebook = read(path.name, path.read_text(encoding="utf-8"))
     rules = CHAPTER_RULES if path in CHAPTERS else NOTEBOOK_RULES
-    rules = [rule for rule in rules if notebook.number not in EXCEPTIONS.get(rule.__name__, {})]
     found = [complaint for rule in rules for complaint in complaints(rule, notebook)]
-    assert not found, "\n".join(found)
-
-
-def test_the_list_of_exceptions_only_shrinks():
-    found = list(wrong_exceptions(EXCEPTIONS, read_book(FOLDER).chapters))
     assert not found, "\n".join(found)
 
 
@@ -624,29 +616,6 @@ def test_a_long_check_cell_may_be_folded():
 def test_a_short_chapter_is_long_enough():
     assert words(chapter(specimen()).markdown) < 100
     assert keeps("sizes", swap("Does it decay? Yes, see ", ""))
-
-
-@pytest.mark.parametrize(
-    "exceptions, said",
-    [
-        ({}, None),
-        ({"setup": {3: 1}}, None),
-        ({"setup": {3: 2}}, "needs 1 exceptions, not 2"),
-        ({"setup": {3: 0}}, "needs 1 exceptions, not 0"),
-        ({"sizes": {3: 1}}, "needs 0 exceptions, not 1"),
-        ({"enough_exercises": {3: 1}}, "1 are excused, not 2"),
-        ({"setup": {4: 1}}, "chapter 4 cannot be excused"),
-        ({"setup": {7: 1}}, "chapter 7 cannot be excused"),
-        ({"no_rule": {3: 1}}, "cannot be excused"),
-    ],
-)
-def test_an_exception_must_be_needed_and_early(exceptions, said):
-    nb = specimen()
-    insert("## Objects", code("1"))(nb)
-    each(swap(CHANGE, ""), drop(":::{exercise} Ask\n:label: ex-two"))(nb)
-    chapters = [chapter(nb, name=f"0{number}_specimen.ipynb") for number in (3, 7)]
-    found = list(wrong_exceptions(exceptions, chapters))
-    assert any(said in sentence for sentence in found) if said else not found, found
 
 
 def test_a_complaint_calls_a_cell_as_jupyter_numbers_it():

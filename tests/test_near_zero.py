@@ -16,7 +16,6 @@ from lowdim.near_zero import (
     leading_path,
     loss_floor,
     mirror_parts,
-    padded,
     passage_step,
     response_jacobian,
     see_first,
@@ -24,6 +23,7 @@ from lowdim.near_zero import (
     weight_norm,
 )
 from lowdim.rnn import LinearRNN, impulse_response, random_rnn
+from lowdim.saddles import pad_states
 from lowdim.teachers import modal_teacher
 
 pytestmark = pytest.mark.usefixtures("no_global_state")
@@ -60,15 +60,6 @@ def test_weight_norm_is_that_of_all_entries():
     rnn = draw(3, 2)
     flat = torch.cat([matrix.flatten(1) for matrix in rnn], 1)
     assert_close(weight_norm(rnn), flat.norm(dim=1), **ROUNDING)
-
-
-def test_padding_adds_zeros_and_keeps_the_response():
-    rnn = draw(2, 3)
-    more = padded(rnn, 4)
-    assert_close(impulse_response(more, 7), impulse_response(rnn, 7), **ROUNDING)
-    assert more.A.shape == (3, 4, 4)
-    assert_close(weight_norm(more), weight_norm(rnn), **ROUNDING)
-    assert torch.equal(padded(rnn, 2).A, rnn.A)
 
 
 def test_every_scale_multiplies_every_draw():
@@ -199,8 +190,6 @@ NUMBERS = torch.ones(3, dtype=torch.float64)
 BAD = [
     (mirror_parts, ((1, 2, 3),), "rnn"),
     (weight_norm, ((1, 2, 3),), "rnn"),
-    (padded, (RNN, 1), "dim"),
-    (padded, ((1, 2, 3), 4), "rnn"),
     (at_scales, (RNN, NUMBERS[None]), "scales"),
     (at_scales, (RNN, NUMBERS.float()), "scales"),
     (at_scales, (RNN, NUMBERS, 0), "cases"),
@@ -236,5 +225,5 @@ def test_bad_calls_name_the_argument(function, arguments, name):
 
 def test_the_gradient_of_a_padded_teacher_vanishes():
     teacher = modal_teacher([0.9, -0.5], [1.0, 0.7])
-    gradient = population_gradient(padded(teacher, 4), impulse_response(teacher, 6))
+    gradient = population_gradient(pad_states(teacher, 2), impulse_response(teacher, 6))
     assert weight_norm(gradient) < 1e-14

@@ -10,8 +10,6 @@ const SCREENS = [
     { width: 1280, height: 900, edge: "bottom", screens: 1 },
     { width: 375, height: 812, edge: "top", screens: 2 },
 ];
-// Chapters whose second edition is still to come; the list may only shrink.
-const FIRST_EDITION = /[/\\]0[56]_/;
 
 const { pages } = await listPages(BUILD);
 const opened = pages.filter(file => /[/\\](index|\d\d_\w+)\.html$/.test(file));
@@ -34,13 +32,10 @@ for (const screen of SCREENS) {
     const part = screen.edge === "bottom" ? "all of the first picture" : "the first picture's top";
     test(`at ${screen.width} px ${part} is on screen ${screen.screens}`, async t => {
         const depths = await inParallel(opened, file => depth(file, screen));
-        const deep = opened.filter((_, i) => depths[i] > screen.screens);
-        const late = deep.filter(file => !FIRST_EDITION.test(file))
+        const late = opened.filter((_, i) => depths[i] > screen.screens)
             .map(file => `${file}: ${depths[opened.indexOf(file)].toFixed(2)} screens down`);
         assert.deepEqual(late, []);
         assert.ok(opened.length > 1, "no chapter in the whole book");
-        const excused = opened.filter(file => FIRST_EDITION.test(file));
-        assert.ok(!excused.length || deep.length, "no chapter needs the exception any more");
-        t.diagnostic(`${opened.length} pages, ${deep.length} first editions`);
+        t.diagnostic(`${opened.length} pages`);
     });
 }
