@@ -1,4 +1,4 @@
-"""The recordings: what they hold by another reader, and files that are missing or damaged."""
+"""The recordings by another reader, missing and damaged files, and filters by loops."""
 
 import csv
 import importlib
@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
+from torch.testing import assert_close
 
 from lowdim import recordings
+from lowdim.recordings import delayed, inside, moments, one_pole, ridge, score, standard, windows
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [(requirement, name) for requirement, names in recordings.INSTALLED.items()
@@ -166,3 +169,147 @@ def test_either_end_of_a_line_will_do(copies, reader, ends):
         path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", ends))
     for one, other in zip(reader(), wanted, strict=True):
         assert torch.equal(one, other)
+
+
+# Windows, fits and scores ---------------------------------------------------------------------
+
+LENGTH = 40
+ROUNDING = dict(rtol=1e-10, atol=1e-12)  # sums of forty terms of size one
+
+
+@pytest.fixture
+def record(normal):
+    """Input, output and the training times of a record that is tested in its middle."""
+    rows = torch.ones(LENGTH).bool()
+    rows[15:25] = False
+    return normal(LENGTH, seed=1), normal(LENGTH, seed=2), rows
+
+
+def lag(x, t, j):
+    return float(x[t - j]) if t >= j else 0.0
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, LENGTH + 3])
+def test_windows_and_delays_entry_by_entry(record, k):
+    x, _, rows = record
+    found = windows(x, k)
+    assert found.tolist() == [[lag(x, t, j) for j in range(k)] for t in range(LENGTH)]
+    assert torch.equal(delayed(x, k - 1), found[:, -1])
+    whole = [t >= k - 1 and all(rows[t - j] for j in range(k)) for t in range(LENGTH)]
+    assert inside(rows, k).tolist() == whole
+
+
+def test_moments_and_score_by_loops(record):
+    x, y, rows = record
+    times = [t for t in range(LENGTH) if rows[t]]
+    S, b = moments(x, y, rows, 3)
+    for i in range(3):
+        assert b[i].item() == pytest.approx(sum(lag(x, t, i) * y[t].item() for t in times) / 30)
+        for j in range(3):
+            products = sum(lag(x, t, i) * lag(x, t, j) for t in times)
+            assert S[i, j].item() == pytest.approx(products / 30)
+    h = torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    gaps = [y[t].item() - sum(h[0, j].item() * lag(x, t, j) for j in range(3)) for t in times]
+    wanted = 1 - sum(gap**2 for gap in gaps) / sum(y[t].item() ** 2 for t in times)
+    assert score(h, x, y, rows).tolist() == pytest.approx([wanted, 0.0])
+
+
+def test_the_filter_of_the_moments_is_that_of_least_squares(record):
+    x, y, rows = record
+    S, b = moments(x, y, rows, 4)
+    solution = np.linalg.lstsq(windows(x, 4)[rows].numpy(), y[rows].numpy(), rcond=None)[0]
+    assert_close(torch.linalg.solve(S, b), torch.tensor(solution), **ROUNDING)
+
+
+def test_standard_is_of_the_rows_alone(record):
+    x, _, rows = record
+    z = standard(x, rows)
+    assert z[rows].mean().item() == pytest.approx(0, abs=1e-12)
+    assert z[rows].var().item() == pytest.approx(1)
+    assert_close(z.diff() * x[rows].std(), x.diff(), **ROUNDING)
+
+
+@pytest.mark.parametrize("fit", [
+    lambda x, y, rows: moments(x, y, inside(rows, 3), 3)[0],
+    lambda x, y, rows: moments(x, y, inside(rows, 3), 3)[1],
+    lambda x, y, rows: ridge(x, y, inside(rows, 3), 3),
+    lambda x, y, rows: standard(x, rows)[rows],
+    lambda x, y, rows: one_pole(*moments(x, y, inside(rows, 3), 3), 5)[0],
+])
+def test_nothing_that_is_fitted_sees_the_test(record, fit):
+    x, y, rows = record
+    before = fit(x, y, rows)
+    spoiled = [torch.where(rows, series, 1e6) for series in (x, y)]
+    assert torch.equal(fit(*spoiled, rows), before)
+    assert not torch.equal(fit(x + torch.arange(LENGTH), y.roll(1), rows), before)
+
+
+@pytest.mark.parametrize("pole", [0.8, -0.35, 0.0, 0.99])
+def test_one_pole_is_found_where_there_is_one(pole, normal):
+    """On any inputs, if the output is its; and its tail goes on."""
+    x = normal(300, seed=3)
+    h = -1.5 * torch.tensor([pole**j for j in range(60)], dtype=torch.float64)
+    rows = torch.arange(300) >= 80
+    y = windows(x, 60) @ h
+    S = moments(x, y, rows, 6)[0]
+    response, found = one_pole(S, S @ h[:6], 60)
+    assert found == pytest.approx(pole) and isinstance(found, float)
+    assert_close(response, h, **ROUNDING)
+
+
+def test_one_pole_against_a_search(record):
+    x, y, rows = record
+    S, b = (part.numpy() for part in moments(x, y, rows, 5))
+
+    def error(pole):  # with the best gain, by least squares
+        shape = pole ** np.arange(5)
+        return -((shape @ b) ** 2) / (shape @ S @ shape)
+
+    grid = np.linspace(-0.99, 0.99, 2000)
+    start = grid[np.argmin([error(pole) for pole in grid])]
+    best = minimize_scalar(error, bounds=(start - 0.01, start + 0.01), method="bounded").x
+    assert abs(one_pole(torch.tensor(S), torch.tensor(b), 5)[1] - best) < 0.01
+
+
+def test_ridge_by_hat_matrices(record):
+    """Generalised cross-validation from the definition, with a matrix of the size of the record."""
+    x, y, rows = record
+    X, seen = windows(x, 6)[rows].numpy(), y[rows].numpy()
+    N, tried = len(seen), []
+    for penalty in np.logspace(-3, 1, 41):
+        inverse = np.linalg.inv(X.T @ X + N * penalty * np.eye(6)) @ X.T
+        hat = X @ inverse
+        gcv = N * np.sum((seen - hat @ seen) ** 2) / np.trace(np.eye(N) - hat) ** 2
+        tried.append((gcv, *(inverse @ seen)))
+    assert len({round(row[0], 9) for row in tried}) > 1
+    assert_close(ridge(x, y, rows, 6), torch.tensor(min(tried)[1:]), **ROUNDING)
+
+
+X_BAD, Y_BAD = torch.arange(5).double(), torch.ones(5).double()
+ROWS = torch.ones(5).bool()
+MOMENTS = moments(X_BAD, Y_BAD, ROWS, 2)
+
+
+@pytest.mark.parametrize("call, said", [
+    (lambda: windows(X_BAD, 0), "k must be an integer >= 1"),
+    (lambda: windows(X_BAD.float(), 2), "x must be float64"),
+    (lambda: windows(X_BAD[None], 2), "x must be a series"),
+    (lambda: windows(X_BAD / 0, 2), "x must be finite"),
+    (lambda: delayed(X_BAD, -1), "lags must be an integer >= 0"),
+    (lambda: inside(ROWS.double(), 2), "rows must be a tensor"),
+    (lambda: inside([True, False], 2), "rows must be a tensor"),
+    (lambda: inside(ROWS[:0], 2), "rows must be a tensor"),
+    (lambda: standard(Y_BAD, ROWS), "x must vary on rows"),
+    (lambda: standard(X_BAD, torch.arange(5) == 1), "x must vary on rows"),
+    (lambda: standard(X_BAD, ROWS[:4]), "rows must choose among 5 times, got 4 of 4"),
+    (lambda: moments(X_BAD, Y_BAD[:4], ROWS, 2), "y must be a series of 5 numbers"),
+    (lambda: moments(X_BAD, Y_BAD, ~ROWS, 2), "rows must choose among 5 times, got 0 of 5"),
+    (lambda: ridge(X_BAD, Y_BAD, ~ROWS, 2), "rows must choose among 5 times"),
+    (lambda: score(Y_BAD[:2], X_BAD, 0 * Y_BAD, ROWS), "y must not be zero on rows"),
+    (lambda: score(torch.tensor(1.0).double(), X_BAD, Y_BAD, ROWS), "h must have at least 1 axes"),
+    (lambda: one_pole(*MOMENTS[:1], Y_BAD, 3), "S must be (5, 5) like b"),
+    (lambda: one_pole(*MOMENTS, 0), "length must be an integer >= 1"),
+])
+def test_bad_calls_are_refused(call, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        call()

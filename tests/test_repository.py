@@ -87,7 +87,7 @@ MAY_IMPORT = {
     "descent_kernel": EVERYWHERE,
     "flow": EVERYWHERE | {"loss", "descent_kernel"},
     "ntk": EVERYWHERE | {"loss"},
-    "recordings": set(),
+    "recordings": EVERYWHERE,
     "networks": EVERYWHERE,
     "checks": set(),
     "figures": set(),
