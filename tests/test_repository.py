@@ -90,6 +90,7 @@ MAY_IMPORT = {
     "saddles": EVERYWHERE,
     "tables": set(),
     "ntk": EVERYWHERE | {"loss"},
+    "recordings": EVERYWHERE,
     "networks": EVERYWHERE,
     "checks": set(),
     "figures": set(),

