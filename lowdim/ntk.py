@@ -81,6 +81,29 @@ def seeded_wide_rnns(m: int, seeds: Iterable[int], *, nu_W: float, nu_F: float =
     return WideRNN(*(torch.stack(weights) for weights in zip(*nets, strict=True)))
 
 
+def infinite_rnn(letters: int, *, nu_W: float, nu_F: float = 1.0, nu_C: float = 1.0) -> LinearRNN:
+    """The limit of small_form(wide_rnn(m)) as m -> infinity, cut off at words of `letters` letters.
+
+    Its states are the words in two letters, empty word first, once under B and once under C. A puts
+    letter 1 before a word, or takes a leading 2 away, times nu_W^{1/2}; A^T does the same with 1
+    and 2 exchanged. For every product w of at most 2 letters + 1 factors A and A^T the numbers
+    B^T w B, C w C^T and C w B are the limits in probability of those of the wide networks.
+    Shapes: d = 2 (2^{letters+1} - 1) states. Raises ValueError for letters < 1, or a negative
+    variance. Source: the circular element on the full Fock space (Voiculescu 1991).
+
+    >>> infinite_rnn(1, nu_W=4.0).A[:3, :3].tolist()  # the words "", "1" and "2"
+    [[0.0, 0.0, 2.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    nu_W, nu_F, nu_C = _variances(nu_W, nu_F, nu_C)
+    w = torch.arange(2 ** require_length(letters, "letters") - 1)  # words that take a letter more
+    words = 2 * len(w) + 1  # number w becomes 2 w + 1 with a 1 before it, and 2 w + 2 with a 2
+    half = torch.zeros(words, words, dtype=torch.float64)
+    half[2 * w + 1, w] = half[w, 2 * w + 2] = nu_W.sqrt()
+    B, C = half.new_zeros(2 * words, 1), half.new_zeros(1, 2 * words)
+    B[0, 0], C[0, words] = nu_F.sqrt(), nu_C.sqrt()
+    return LinearRNN(torch.block_diag(half, half), B, C)
+
+
 def small_form(wide: WideRNN) -> LinearRNN:
     """The triple z = (A, B, C) = (W, F, C)/sqrt(m), with the same kernel and response h/sqrt(m).
 
