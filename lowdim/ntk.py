@@ -37,7 +37,7 @@ def kernel_weights(length: int, *, nu_W: float, nu_F: float = 1.0, nu_C: float =
     """rho_j = (nu_F + nu_C) nu_W^j + j nu_F nu_C nu_W^{j-1}: the diagonal of the infinite kernel.
 
     Shape: (length,). Raises ValueError for a length below 1 or a negative variance. Source: S3
-    (Emami et al. 2021), in this book's convention of the loss.
+    (Emami et al. 2021).
 
     >>> kernel_weights(4, nu_W=0.5).tolist()
     [2.0, 2.0, 1.5, 1.0]
