@@ -20,9 +20,14 @@
     });
     index.addAll(ENTRIES.map((entry, id) => ({ id, ...entry })));
 
-    // Places with all the words; if there is none, places with some of them.
-    const find = query => [{ combineWith: "AND" }, { combineWith: "OR" }]
-        .map(how => index.search(query, how)).find(hits => hits.length) ?? [];
+    // Places with all the words; if there is none, places with some of them. Those whose title
+    // begins with the query come first: "Theorem 2.1" is one place, and many others speak of it.
+    function find(query) {
+        const hits = [{ combineWith: "AND" }, { combineWith: "OR" }]
+            .map(how => index.search(query, how)).find(hits => hits.length) ?? [];
+        const named = ({ id }) => ENTRIES[id].title.toLowerCase().startsWith(query.toLowerCase());
+        return [...hits.filter(named), ...hits.filter(hit => !named(hit))];
+    }
 
     const element = (name, properties, ...children) => {
         const made = Object.assign(document.createElement(name), properties);
